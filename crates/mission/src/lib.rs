@@ -1,4 +1,4 @@
-//! What makes the facts: mission files, and the commands on them.
+//! Mission files and the commands on them; the source of every event.
 //!
 //! A mission is a directory `kitty-specs/<mission>/` of Markdown and JSON files in a git repository.
 //! Each command is planned first (`plan_*`: reads and validates everything, writes nothing) and then

@@ -32,7 +32,7 @@ pub const ACTIONS: [&str; 11] = [
 const IMPLEMENT: &str = "implement";
 const REVIEW: &str = "review";
 
-/// What is asked for.
+/// Arguments of `agent context resolve`.
 #[derive(Clone, Debug, Default)]
 pub struct ContextRequest {
     /// `--action`: one of [`ACTIONS`].
@@ -58,7 +58,7 @@ pub struct ActionContext {
     pub feature_dir: String,
     /// The branch that the work lands on.
     pub target_branch: String,
-    /// How the mission was found: it was named.
+    /// Way in which the mission was found: always by its name.
     pub detection_method: &'static str,
     /// The work package, of an action on one. The keys up to the last but two are about it.
     pub wp_id: Option<String>,
@@ -74,17 +74,17 @@ pub struct ActionContext {
     pub execution_mode: Option<String>,
     /// `lane_workspace`, `repo_root`, or `unknown` without a lane.
     pub resolution_kind: Option<&'static str>,
-    /// What it depends on directly.
+    /// Its direct dependencies.
     pub dependencies: Vec<String>,
     /// Always absent: a lane starts from the lanes that it depends on, not from a single base.
     pub resolved_base: Option<String>,
     /// Always false: no command merges a lane by itself.
     pub auto_merge: bool,
-    /// Where it is worked on; the place need not be there yet.
+    /// Directory of the work; it need not exist yet.
     pub workspace_path: Option<String>,
     /// The next commands, by what they do.
     pub commands: Map<String, Value>,
-    /// What is odd about the mission.
+    /// Warnings about the mission.
     pub warnings: Vec<String>,
 }
 

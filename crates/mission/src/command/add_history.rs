@@ -13,7 +13,7 @@ use crate::transaction::{Change, Done};
 use crate::work_package::is_wp_id;
 use serde::Serialize;
 
-/// What is asked for.
+/// Arguments of `agent tasks add-history`.
 #[derive(Clone, Debug, Default)]
 pub struct NoteRequest {
     /// `--mission`.
@@ -28,7 +28,7 @@ pub struct NoteRequest {
     pub shell_pid: Option<u32>,
 }
 
-/// What was noted.
+/// The note that was added.
 #[derive(Clone, Debug, Serialize)]
 pub struct Noted {
     /// `success`.
@@ -37,7 +37,7 @@ pub struct Noted {
     pub task_id: String,
     /// The note.
     pub note: String,
-    /// What was captured.
+    /// Captured facts.
     pub capture: CaptureReport,
 }
 

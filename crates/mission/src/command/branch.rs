@@ -1,5 +1,5 @@
-//! Which branch a mission is planned on and lands on, spelled in every way that existing prompts and
-//! scripts read it; and `agent mission branch-context`, which shows it before the mission is created.
+//! Branches on which a mission is planned and lands, under every key that existing prompts and scripts read; and
+//! `agent mission branch-context`, which shows them before the mission is created.
 
 use super::shown;
 use crate::clock::{Clock, Moment};
@@ -21,7 +21,7 @@ pub struct BranchContract {
     pub current: String,
     /// The branch the mission lands on.
     pub target: String,
-    /// When the command ran: UTC, ISO 8601.
+    /// Time of the command: UTC, ISO 8601.
     pub now: String,
 }
 
@@ -152,8 +152,8 @@ pub fn advise(project: &Project, target: Option<&str>, clock: &Clock) -> Mission
     })
 }
 
-/// What the remote has checked out; else the current branch, if it has a usual name; else a branch that has; else the
-/// current one.
+/// Primary branch: the one that the remote has checked out; else the current branch, if it has a usual name; else a
+/// branch that has; else the current one.
 fn primary(project: &Project, current: &str) -> MissionResult<String> {
     if let Some(branch) = default_branch(project)? {
         return Ok(branch);
@@ -177,7 +177,7 @@ impl BranchAdvice {
         if self.is_on_primary() { "feature-branch" } else { "stay" }
     }
 
-    /// Why.
+    /// Reason for the advice.
     pub fn reason(&self) -> String {
         let primary = &self.primary;
         match self.is_on_primary() {

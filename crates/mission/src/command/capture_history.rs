@@ -20,14 +20,14 @@ use queue::Witness;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// What is asked for.
+/// Arguments of `sync capture --history`.
 #[derive(Clone, Debug, Default)]
 pub struct HistoryRequest {
     /// `--history`.
     pub mission: String,
 }
 
-/// What a mission's history holds, and what became of it.
+/// Content of a mission's history, and the result of capturing it.
 #[derive(Clone, Debug, Serialize)]
 pub struct History {
     /// `captured`, or the caller's text for a preview.
@@ -51,7 +51,7 @@ pub struct History {
     /// Ids of the events, in the order of the log.
     #[serde(skip)]
     pub ids: Vec<String>,
-    /// What was captured.
+    /// Captured facts.
     pub capture: CaptureReport,
 }
 

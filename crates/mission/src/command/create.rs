@@ -18,10 +18,10 @@ use serde::Serialize;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
-/// Who acted, in the facts this command writes.
+/// Actor of the facts that this command writes.
 const ACTOR: &str = "spec-kitty mission create";
 
-/// What is asked for.
+/// Arguments of `agent mission create`.
 #[derive(Clone, Debug, Default)]
 pub struct CreateRequest {
     /// The human slug, kebab-case.
@@ -49,7 +49,7 @@ pub struct CreationPlan {
     created: Created,
 }
 
-/// What was created. JSON keys as the reference writes them, the branch contract and `capture{}`.
+/// Report on the new mission. JSON keys as the reference writes them, the branch contract and `capture{}`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Created {
     /// `success`.
@@ -76,13 +76,13 @@ pub struct Created {
     pub spec_file: String,
     /// `meta.json`.
     pub meta_file: String,
-    /// When.
+    /// Time of creation.
     pub created_at: String,
-    /// What a person or an agent edits next.
+    /// Files to edit next.
     pub created_files: Vec<String>,
-    /// How: existing files are edited, not recreated.
+    /// Way of editing: existing files are edited, not recreated.
     pub write_mode: &'static str,
-    /// What to do next.
+    /// Next step, in one sentence.
     pub next_step: &'static str,
     /// Always unattempted: this program binds no tickets.
     pub origin_binding: OriginBinding,
@@ -91,7 +91,7 @@ pub struct Created {
     /// The branches.
     #[serde(flatten)]
     pub branches: BranchContract,
-    /// What was captured.
+    /// Captured facts.
     pub capture: CaptureReport,
 }
 

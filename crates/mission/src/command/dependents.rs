@@ -17,9 +17,9 @@ use std::path::PathBuf;
 pub struct Dependents {
     /// `WPnn`.
     pub wp_id: String,
-    /// What it depends on directly.
+    /// Its direct dependencies.
     pub depends_on: Vec<String>,
-    /// What depends on it directly, by id.
+    /// Ids of the work packages that depend on it directly.
     pub dependents: Vec<String>,
     /// Files that cannot be read, so that the answer is not all there is.
     #[serde(skip_serializing_if = "Vec::is_empty")]

@@ -23,7 +23,7 @@ use crate::work_package::{find_wp_file, is_wp_id};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// What is asked for.
+/// Arguments of `agent status emit`.
 #[derive(Clone, Debug, Default)]
 pub struct EmitRequest {
     /// `--mission`.
@@ -62,7 +62,7 @@ struct Arguments {
     execution_mode: ExecutionMode,
 }
 
-/// What was emitted. JSON keys as the reference writes them, `changed` and `capture{}`.
+/// Report on the move. JSON keys as the reference writes them, `changed` and `capture{}`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Emitted {
     /// The row's id; of the last earlier move when nothing had to change.
@@ -77,17 +77,17 @@ pub struct Emitted {
     pub to_lane: Lane,
     /// The log.
     pub status_events_path: String,
-    /// Who moved it.
+    /// Actor of the move.
     pub actor: String,
     /// Whether anything was written; a work package that is already there stays as it is.
     pub changed: bool,
     /// The commit on the coordination branch, when lane rows are kept there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub coordination_commit: Option<String>,
-    /// What is odd about the log.
+    /// Warnings about the log.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
-    /// What was captured.
+    /// Captured facts.
     pub capture: CaptureReport,
 }
 

@@ -19,7 +19,7 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// What is asked for.
+/// Arguments of `agent evidence`.
 #[derive(Clone, Debug, Default)]
 pub struct EvidenceRequest {
     /// `--mission`.
@@ -43,18 +43,18 @@ pub struct CheckResult {
     pub work_package: String,
     /// Whether it passed.
     pub passed: bool,
-    /// How it ended.
+    /// End of the process: its exit code, a signal or a timeout.
     pub ending: String,
     /// Required texts that its output lacks.
     pub missing: Vec<String>,
-    /// How long it took.
+    /// Duration in milliseconds.
     pub duration_ms: u64,
     /// Its record.
     pub transcript: String,
 }
 
-/// What capturing did. When `reopen` names a work package, a check failed and the later ones were not
-/// run; the command then ends with exit 1.
+/// Report of `capture`. When `reopen` names a work package, a check failed and the later ones were not run; the
+/// command then ends with exit 1.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct CapturedEvidence {
     /// `success` or `failed`.
@@ -67,13 +67,13 @@ pub struct CapturedEvidence {
     pub reopen: Option<String>,
 }
 
-/// What is wrong with a check's evidence.
+/// Problem with the evidence of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EvidenceProblem {
     /// It was never captured.
     Missing,
-    /// What it depends on changed since.
+    /// One of its sources changed since.
     Stale,
     /// `evidence.yaml` has changed since.
     CheckChanged,
@@ -92,7 +92,7 @@ pub enum EvidenceProblem {
 pub struct EvidenceFinding {
     /// The check.
     pub check: String,
-    /// What is wrong.
+    /// The problem.
     pub problem: EvidenceProblem,
     /// In one sentence.
     pub detail: String,
@@ -105,15 +105,15 @@ pub struct VerifiedEvidence {
     pub status: &'static str,
     /// Directory name of the mission.
     pub mission_slug: String,
-    /// How many checks there are.
+    /// Number of checks.
     pub checks: usize,
     /// Whether the check for changed sources was skipped.
     pub integrity_only: bool,
-    /// What is wrong.
+    /// Problems found.
     pub findings: Vec<EvidenceFinding>,
 }
 
-/// What drafting wrote.
+/// Report of `draft`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Drafted {
     /// `success`.
@@ -154,7 +154,7 @@ fn check_packages(mission: &MissionDirectory, checks: &[Check]) -> Result<()> {
     Ok(())
 }
 
-/// What depends on nothing never gets stale.
+/// Refuses a source that matches no file: such a check would never get stale.
 fn check_sources(project: &Project, mission: &MissionDirectory, checks: &[Check]) -> Result<()> {
     let sources = Sources::list(project, &mission.path)?;
     for check in checks {
@@ -168,7 +168,7 @@ fn check_sources(project: &Project, mission: &MissionDirectory, checks: &[Check]
     Ok(())
 }
 
-/// What capturing needs beside the mission.
+/// Surroundings of a capture, beside the mission.
 #[derive(Clone, Copy)]
 pub struct Capturing<'a> {
     /// The version of this program.

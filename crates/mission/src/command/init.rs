@@ -30,7 +30,7 @@ const IGNORED: [&str; 10] = [
     ".kittify/workspaces/",
 ];
 
-/// What was set up.
+/// Report of `init`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Initialized {
     /// `created`, `repaired` or `nothing_to_do`.
@@ -95,7 +95,7 @@ pub fn init(root: &Path, environment: &Environment) -> Result<Initialized> {
     })
 }
 
-/// What was not there before.
+/// Parts that did not exist before.
 struct IsNew {
     project: bool,
     identity: bool,

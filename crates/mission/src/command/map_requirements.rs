@@ -22,10 +22,10 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Who acted, in the rows this command writes.
+/// Actor of the rows that this command writes.
 const ACTOR: &str = "spec-kitty agent tasks map-requirements";
 
-/// What is asked for.
+/// Arguments of `agent tasks map-requirements`.
 #[derive(Clone, Debug, Default)]
 pub struct MappingRequest {
     /// `--mission`.
@@ -44,7 +44,7 @@ pub struct MappingRequest {
     pub commit: Option<bool>,
 }
 
-/// How many of the functional requirements are covered.
+/// Coverage of the functional requirements.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Coverage {
     /// All that the spec declares.
@@ -55,18 +55,18 @@ pub struct Coverage {
     pub unmapped_functional: Vec<String>,
 }
 
-/// What is mapped.
+/// Report of `map-requirements`.
 #[derive(Clone, Debug, Serialize)]
 pub struct Mapped {
     /// `success`.
     pub result: &'static str,
     /// Directory name.
     pub mission_slug: String,
-    /// What was asked for, by work package.
+    /// Requested mappings, by work package.
     pub mapped: BTreeMap<String, BTreeSet<String>>,
-    /// What each work package covers now.
+    /// Requirements that each work package covers now.
     pub total_mappings: BTreeMap<String, BTreeSet<String>>,
-    /// How much of the spec is covered now.
+    /// Coverage of the spec after the command.
     pub coverage: Coverage,
     /// Whether there was anything to commit.
     pub committed: bool,
@@ -77,11 +77,11 @@ pub struct Mapped {
     /// References of the mission's work packages that the spec does not declare.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
-    /// What was captured.
+    /// Captured facts.
     pub capture: CaptureReport,
 }
 
-/// What is asked for, by work package.
+/// Requested mappings, by work package.
 type Mappings = BTreeMap<String, BTreeSet<String>>;
 
 impl MappingRequest {

@@ -27,10 +27,10 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// Who ticks.
+/// Actor of the rows that this command writes.
 const ACTOR: &str = "user";
 
-/// What is asked for.
+/// Arguments of `agent tasks mark-status`.
 #[derive(Clone, Debug, Default)]
 pub struct MarkStatusRequest {
     /// `--mission`.
@@ -43,7 +43,7 @@ pub struct MarkStatusRequest {
     pub commit: Option<bool>,
 }
 
-/// What became of one id.
+/// Result for one id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MarkOutcome {
@@ -60,7 +60,7 @@ pub enum MarkOutcome {
 pub struct MarkResult {
     /// The subtask.
     pub id: String,
-    /// What became of it.
+    /// The result.
     pub outcome: MarkOutcome,
     /// `checkbox`, `pipe_table` or `inline_subtasks`; `roster` for one that only the front matter lists.
     pub format: Option<&'static str>,
@@ -68,7 +68,7 @@ pub struct MarkResult {
     pub message: String,
 }
 
-/// How many of each.
+/// Number of ids with each result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct MarkSummary {
     /// Rows that changed.
@@ -84,11 +84,11 @@ pub struct MarkSummary {
 pub struct Marking {
     /// One for each id, in the order asked.
     pub results: Vec<MarkResult>,
-    /// How many of each.
+    /// Number of ids with each result.
     pub summary: MarkSummary,
     /// The commit.
     pub commit_hash: Option<String>,
-    /// What was captured.
+    /// Captured facts.
     pub capture: CaptureReport,
 }
 

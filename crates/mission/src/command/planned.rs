@@ -6,7 +6,7 @@ use crate::outgoing::Outgoing;
 use crate::project::Project;
 use crate::transaction::{Change, Done, lock_mission};
 
-/// How many races for the coordination branch a command may lose before it gives up.
+/// Most races for the coordination branch that a command may lose before it gives up.
 const MOST_LOST: u32 = 8;
 
 /// Repeats `attempt` while another program moves the coordination branch first. Each attempt reads and plans
@@ -39,7 +39,7 @@ pub trait Recorded {
 }
 
 impl<R, O: Recorded> Planned<R, O> {
-    /// What will be so once it is applied.
+    /// Report of the command once it is applied.
     pub fn outcome(&self) -> &O {
         &self.outcome
     }

@@ -13,7 +13,7 @@ use serde::ser::{SerializeMap, Serializer};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
-/// What is asked for.
+/// Arguments of `agent mission check-prerequisites`.
 #[derive(Clone, Debug, Default)]
 pub struct PrerequisitesRequest {
     /// `--mission`.
@@ -24,14 +24,14 @@ pub struct PrerequisitesRequest {
     pub paths_only: bool,
 }
 
-/// Where everything is. Serialises to the report, or to the flat paths that were asked for.
+/// Paths of a mission's documents. Serialises to the report, or to the flat paths that were asked for.
 #[derive(Clone, Debug)]
 pub struct Prerequisites {
     /// Whether nothing that is needed is missing.
     pub valid: bool,
-    /// What is missing and needed, or cannot be relied on.
+    /// Required documents that are missing or cannot be relied on.
     pub errors: Vec<String>,
-    /// What is missing and only useful, and what is not read.
+    /// Optional documents that are missing, and parts that are not read.
     pub warnings: Vec<String>,
     /// Documents that exist, by key.
     pub files: Map<String, Value>,
@@ -103,7 +103,7 @@ impl Prerequisites {
         self.files.iter().chain(&self.directories).map(|(key, path)| (key.clone(), path.clone())).collect()
     }
 
-    /// What both forms have.
+    /// Entries that both forms have.
     fn serialize_artifacts<M: SerializeMap>(&self, out: &mut M) -> Result<(), M::Error> {
         out.serialize_entry("artifact_files", &self.files)?;
         out.serialize_entry("artifact_dirs", &self.directories)?;

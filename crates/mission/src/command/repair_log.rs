@@ -11,7 +11,7 @@ use crate::project::Project;
 use crate::transaction::lock_mission;
 use serde::Serialize;
 
-/// What was repaired.
+/// Report on the repair of a log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LogRepair {
     /// `repaired`, `nothing_to_repair` or, when lines are left, `nothing_repaired`.
@@ -26,7 +26,7 @@ pub struct LogRepair {
     pub saved: usize,
     /// Lines that moved, by their number before the repair.
     pub moved: Vec<Damage>,
-    /// Where they are now.
+    /// File that they were moved to.
     pub moved_to: Option<String>,
     /// Lines that are whole and that this release does not know: they stay.
     pub left: Vec<Damage>,

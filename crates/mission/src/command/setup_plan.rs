@@ -19,24 +19,24 @@ use crate::transaction::{Change, Done};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// Who acted, in the facts this command writes.
+/// Actor of the facts that this command writes.
 const ACTOR: &str = "spec-kitty agent mission setup-plan";
 
-/// What is asked for.
+/// Arguments of `agent mission setup-plan`.
 #[derive(Clone, Debug, Default)]
 pub struct SetupPlanRequest {
     /// `--mission`.
     pub mission: Option<String>,
 }
 
-/// How far planning is. JSON keys as the reference writes them, and `capture{}`.
+/// State of planning. JSON keys as the reference writes them, and `capture{}`.
 #[derive(Clone, Debug, Serialize)]
 pub struct PlanSetUp {
     /// `success` or `blocked`; both end with exit 0.
     pub result: &'static str,
     /// Whether the plan is complete and committed.
     pub phase_complete: bool,
-    /// Why it is blocked.
+    /// Reason of the block.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub blocked_reason: Option<&'static str>,
     /// `SPEC_NOT_SUBSTANTIVE_OR_UNCOMMITTED`.
@@ -66,7 +66,7 @@ pub struct PlanSetUp {
     /// The branches.
     #[serde(flatten)]
     pub branches: BranchContract,
-    /// What was captured.
+    /// Captured facts.
     pub capture: CaptureReport,
 }
 

@@ -69,7 +69,7 @@ pub struct Boards {
 pub struct UnreadableMission {
     /// Its directory.
     pub mission_slug: String,
-    /// What is wrong.
+    /// Description of the error.
     pub error: String,
 }
 
@@ -84,9 +84,9 @@ pub struct Board {
     pub friendly_name: Option<String>,
     /// Its type.
     pub mission_type: String,
-    /// How many work packages each lane of the board holds, in its order.
+    /// Number of work packages in each lane of the board, in its order.
     pub summary: Map<String, Value>,
-    /// Where the lanes come from, unless it is the log.
+    /// Source of the lanes; absent when it is the log.
     #[serde(skip_serializing_if = "LaneSource::is_log")]
     pub lane_source: LaneSource,
     /// Its work packages, by id.
@@ -98,7 +98,7 @@ pub struct Board {
     pub warnings: Vec<String>,
 }
 
-/// Where a board shows a work package.
+/// Column of a board.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BoardLane {
     /// In this lane.
@@ -155,9 +155,9 @@ pub struct Card {
     pub title: String,
     /// Its place.
     pub lane: BoardLane,
-    /// Who moved it last.
+    /// Actor of the last move.
     pub actor: Option<String>,
-    /// When.
+    /// Time of the last move.
     pub last_transition_at: Option<String>,
     /// The line of work it belongs to.
     pub lane_id: Option<String>,
@@ -280,7 +280,7 @@ fn cards(
     (cards.collect(), source, snapshot)
 }
 
-/// What the file of a work package tells a board.
+/// Fields of a work package file that a board uses.
 pub(super) struct BoardHeading {
     title: String,
     path: Option<String>,
@@ -361,9 +361,9 @@ fn work_lanes(project: &Project, mission: &MissionDirectory) -> Result<Vec<WorkL
 pub struct TaskList {
     /// The work packages that have a file, by id.
     pub tasks: Vec<Task>,
-    /// How many.
+    /// Number of tasks.
     pub count: usize,
-    /// Where the lanes come from, unless it is the log.
+    /// Source of the lanes; absent when it is the log.
     #[serde(skip_serializing_if = "LaneSource::is_log")]
     pub lane_source: LaneSource,
     /// Files that contradict each other or themselves, so that the list is not all there is.

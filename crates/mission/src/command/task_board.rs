@@ -40,23 +40,23 @@ pub struct TaskBoard {
     pub mission_number: Option<i64>,
     /// Its type.
     pub mission_type: String,
-    /// How many work packages have a file.
+    /// Number of work packages with a file.
     pub total_wps: usize,
-    /// How many of them each lane holds; lanes that hold none are left out.
+    /// Number of them in each lane; empty lanes are left out.
     pub by_lane: Map<String, Value>,
     /// The work packages that have a file, by id.
     pub work_packages: Vec<TaskCard>,
     /// The weighted progress in percent: each work package counts with the weight of its lane.
     pub progress_percentage: f64,
-    /// How `progress_percentage` is computed.
+    /// Method by which `progress_percentage` is computed.
     pub progress_semantics: &'static str,
     /// `progress_percentage` under the name that older callers read.
     pub weighted_percentage: f64,
-    /// How many work packages are done.
+    /// Number of work packages that are done.
     pub done_count: usize,
     /// `done_count` in percent of `total_wps`.
     pub done_percentage: f64,
-    /// How many work packages in progress are stale.
+    /// Number of stale work packages in progress.
     pub stale_wps: usize,
     /// Work packages that are approved or done and whose last review rejects them.
     pub stale_verdicts: Vec<StaleVerdict>,
@@ -64,7 +64,7 @@ pub struct TaskBoard {
     pub stalled_wps: Vec<StalledReview>,
     /// Whether commands commit what they write.
     pub auto_commit: bool,
-    /// Where the lanes come from, unless it is the log.
+    /// Source of the lanes; absent when it is the log.
     #[serde(skip_serializing_if = "LaneSource::is_log")]
     pub lane_source: LaneSource,
     /// Files that contradict each other or themselves, so that the board is not all there is.
@@ -88,7 +88,7 @@ pub struct TaskCard {
     pub phase: String,
     /// The name of its file.
     pub file: String,
-    /// Who has it.
+    /// Agent that has it.
     pub agent: String,
     /// The profile that its file asks for.
     pub agent_profile: String,
@@ -100,25 +100,25 @@ pub struct TaskCard {
     pub resolved_model: String,
     /// The process that has it.
     pub shell_pid: String,
-    /// When that process started.
+    /// Start time of that process.
     pub shell_pid_created_at: Option<String>,
     /// `code_change` or `planning_artifact`.
     pub execution_mode: String,
-    /// Where it is worked on: `lane_workspace`, `repo_root`, or `unknown` without a lane.
+    /// Place of the work: `lane_workspace`, `repo_root`, or `unknown` without a lane.
     pub workspace_kind: &'static str,
     /// Whether the work is stale, of a work package that is in progress.
     #[serde(flatten)]
     pub activity: Option<Activity>,
 }
 
-/// How recent the work on a work package is.
+/// Recent work on a work package.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Activity {
     /// The judgement.
     pub stale: Staleness,
     /// Whether it is `stale`.
     pub is_stale: bool,
-    /// How old the last commit is.
+    /// Age of the last commit, in minutes.
     pub minutes_since_commit: Option<f64>,
     /// Whether the worktree of its lane is there.
     pub worktree_exists: bool,
@@ -129,11 +129,11 @@ pub struct Activity {
 pub struct Staleness {
     /// `fresh`, `stale` or `not_applicable`.
     pub status: &'static str,
-    /// Why, unless the last commit decides.
+    /// Reason, unless the last commit decides.
     pub reason: Option<&'static str>,
-    /// How old the last commit is.
+    /// Age of the last commit, in minutes.
     pub minutes_since_commit: Option<f64>,
-    /// When it was made.
+    /// Time of the last commit.
     pub last_commit_time: Option<String>,
 }
 
@@ -142,7 +142,7 @@ pub struct Staleness {
 pub struct StaleVerdict {
     /// `WPnn`.
     pub wp_id: String,
-    /// Where the review is written down.
+    /// Path of the review.
     pub artifact: Option<String>,
     /// `rejected`.
     pub verdict: &'static str,
@@ -257,7 +257,7 @@ fn rounded(exact: f64) -> f64 {
     format!("{exact:.1}").parse().unwrap_or(exact)
 }
 
-/// How far a work package is in each lane, as the current releases weigh it.
+/// Progress that each lane counts for, by the weights of the current releases.
 fn weight(lane: BoardLane) -> f64 {
     match lane {
         BoardLane::In(lane) => match lane {
@@ -273,7 +273,7 @@ fn weight(lane: BoardLane) -> f64 {
     }
 }
 
-/// How far the mission is: of the work packages in its log, as long as it has one.
+/// Weighted progress of the work packages in the log, if the mission has one.
 fn weighted(board: &Board) -> f64 {
     let counts = |card: &&Card| card.actor.is_some() || !board.lane_source.is_log();
     let cards: Vec<&Card> = board.work_packages.iter().filter(counts).collect();
@@ -296,7 +296,7 @@ pub(super) fn place_of(card: &Card, wp: Option<&WorkPackage>) -> (String, &'stat
     (kind, place)
 }
 
-/// What the project's configuration decides.
+/// Settings of the project that the board depends on.
 struct TaskBoardConfig {
     auto_commit: bool,
     stalled_after: u64,
@@ -318,7 +318,7 @@ impl TaskBoardConfig {
     }
 }
 
-/// Who has a work package: slots of the log, or in an rc11 mission keys of its file.
+/// Owner of a work package: slots of the log, or in an rc11 mission keys of its file.
 struct Owner {
     agent: String,
     agent_profile: String,
@@ -375,7 +375,7 @@ impl TaskCard {
         self.activity.as_ref().is_some_and(|activity| activity.is_stale)
     }
 
-    /// How recent the work on it is; `target` is the branch that it lands on.
+    /// Recent work on it; `target` is the branch that it lands on.
     fn activity(
         &self,
         project: &Project,

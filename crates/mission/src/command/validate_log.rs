@@ -16,20 +16,20 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
-/// What was found.
+/// Findings about a log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ValidatedLog {
     /// The mission's directory.
     pub mission_slug: String,
     /// Whether there is no error.
     pub passed: bool,
-    /// What is wrong.
+    /// Errors.
     pub errors: Vec<String>,
-    /// What is odd and stops nothing.
+    /// Warnings: they do not fail the command.
     pub warnings: Vec<String>,
-    /// How many errors.
+    /// Number of errors.
     pub error_count: usize,
-    /// How many warnings.
+    /// Number of warnings.
     pub warning_count: usize,
 }
 
@@ -76,7 +76,7 @@ pub fn validate(project: &Project, mission: Option<&str>) -> Result<ValidatedLog
     })
 }
 
-/// What the current releases find wrong with a lane row.
+/// Problems that the current releases find in a lane row.
 fn problems(row: &LaneRow) -> Vec<String> {
     let is_given = |text: Option<&String>| text.is_some_and(|text| !text.is_empty());
     let mut found = Vec::new();
@@ -122,7 +122,7 @@ fn is_uuid(text: &str) -> bool {
     matches!(text.len(), 32 | 36) && digits.len() == 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// Where the `status.json` beside the rows differs from what they add up to.
+/// Differences between `status.json` and the state that the rows reduce to.
 fn drift(project: &Project, mission: &MissionDirectory, log: &MissionLog) -> Result<Vec<String>> {
     let remedy = format!("`{}` rewrites it", command_line("agent status materialize", &[], &mission.slug));
     let snapshot = reduce(&[log], mission.dialect(log));

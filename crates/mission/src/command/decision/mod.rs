@@ -265,7 +265,7 @@ pub fn verify(project: &Project, mission: Option<&str>) -> Result<Verification> 
     Ok(verify_markers(&ledger, &[("spec.md", &spec), ("plan.md", &plan)]))
 }
 
-/// What the log keeps of a question. The asker is `cli` unless the caller names one.
+/// Payload of an opened question in the log. The asker is `cli` unless the caller names one.
 fn opened_payload(entry: &Decision, mission_type: &str, actor: Option<&str>, at: &str) -> Value {
     json!({
         "actor_id": actor.unwrap_or("cli"),
@@ -287,7 +287,7 @@ fn opened_payload(entry: &Decision, mission_type: &str, actor: Option<&str>, at:
     })
 }
 
-/// What the log keeps of an answer.
+/// Payload of a closed question in the log.
 fn closed_payload(entry: &Decision, mission_type: &str, actor: Option<&str>, at: &str) -> Value {
     json!({
         "actual_participants": [],

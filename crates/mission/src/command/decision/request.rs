@@ -1,4 +1,4 @@
-//! What `agent decision` is asked, and what it answers.
+//! Arguments and reports of `agent decision`.
 
 use super::invalid;
 use crate::decision::{DecisionStatus, OriginFlow};
@@ -31,7 +31,7 @@ pub struct OpenRequest {
     pub dry_run: bool,
 }
 
-/// What becomes of a question.
+/// Way of closing a question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Closing {
     /// `resolve`.
@@ -54,7 +54,7 @@ pub struct CloseRequest {
     pub mission: Option<String>,
     /// The decision.
     pub decision_id: String,
-    /// What becomes of it.
+    /// Way of closing it.
     pub closing: Closing,
     /// `--rationale`; needed to defer and to cancel.
     pub rationale: Option<String>,
@@ -66,14 +66,14 @@ pub struct CloseRequest {
     pub dry_run: bool,
 }
 
-/// What opening did.
+/// Report of `open`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Opened {
     /// The decision: a new one, or the open one that asks the same. `DRY_RUN` for a dry run.
     pub decision_id: String,
     /// Its page; empty for a dry run.
     pub artifact_path: String,
-    /// How many rows the log has now; null when nothing was written.
+    /// Number of rows in the log after it; null when nothing was written.
     pub event_lamport: Option<usize>,
     /// Whether it was open before.
     pub idempotent: bool,
@@ -81,16 +81,16 @@ pub struct Opened {
     pub mission_id: String,
 }
 
-/// What closing did.
+/// Report of `resolve`, `defer` and `cancel`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Closed {
     /// The decision.
     pub decision_id: String,
-    /// What became of it.
+    /// New state of the decision.
     pub status: &'static str,
     /// The same once more.
     pub terminal_outcome: &'static str,
-    /// How many rows the log has now; null when nothing was written.
+    /// Number of rows in the log after it; null when nothing was written.
     pub event_lamport: Option<usize>,
     /// Whether it was so before.
     pub idempotent: bool,

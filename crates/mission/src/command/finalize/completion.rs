@@ -1,4 +1,4 @@
-//! What the front matter of the work packages lacks, and what they own together.
+//! Completion of the work packages: keys that their front matter lacks, and the ownership of files.
 
 use super::packages::Packages;
 use crate::error::{MissionError, Result};
@@ -17,9 +17,9 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Completion {
     /// In the order of the files.
     pub(crate) packages: Vec<Completed>,
-    /// Who owns what.
+    /// Owned files, by work package.
     pub(crate) owners: BTreeMap<String, Ownership>,
-    /// What was guessed, and why that may be wrong.
+    /// Guesses, each with the reason why it may be wrong.
     pub(crate) guesses: Vec<String>,
     /// Criteria that can only be seen once the work has landed.
     pub(crate) late_criteria: Vec<String>,
@@ -33,7 +33,7 @@ pub(crate) struct Completed {
     dependencies: Vec<String>,
     /// Whether its front matter decides, because no document names work packages.
     pub(crate) preserved: bool,
-    /// What is set.
+    /// Keys that are set.
     pub(crate) changes: Map<String, Value>,
     /// The file, when anything is.
     text: Option<String>,
@@ -45,7 +45,7 @@ impl Completion {
         self.packages.iter().filter_map(|wp| Some((wp.path.as_path(), wp.text.as_deref()?)))
     }
 
-    /// What a work package depends on, in the end.
+    /// Dependencies of a work package after completion.
     pub(crate) fn dependencies(&self, wp_id: &str) -> &[String] {
         self.packages
             .iter()
@@ -55,8 +55,8 @@ impl Completion {
     }
 }
 
-/// How many patterns the work packages of a mission may own together, and how long one may be: every
-/// pair of them is compared.
+/// Most patterns that the work packages of a mission may own together, and the longest pattern in bytes: every pair
+/// is compared.
 const MAX_PATTERNS: usize = 5000;
 const MAX_PATTERN: usize = 1024;
 
@@ -127,7 +127,7 @@ pub(crate) fn complete(
     Ok(out)
 }
 
-/// Who changes code owns something.
+/// Refuses a work package that changes code and owns nothing.
 fn check_hands(empty_handed: &[String]) -> Result<()> {
     let Some(first) = empty_handed.first() else { return Ok(()) };
     Err(MissionError::invalid(
@@ -225,7 +225,7 @@ fn has_words(text: &str, words: &str) -> bool {
     })
 }
 
-/// What a work package declares to own; what it does not declare is inferred from its text.
+/// Ownership that a work package declares; what it does not declare is inferred from its text.
 fn owner_of(wp: &WorkPackage, mission_slug: &str) -> Result<(Ownership, Option<String>)> {
     let execution_mode = match wp.execution_mode.as_deref() {
         None => infer_kind(wp.text()),

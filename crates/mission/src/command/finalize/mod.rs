@@ -35,12 +35,12 @@ use crate::{snapshot, tasks, wps};
 use serde_json::json;
 use std::path::PathBuf;
 
-/// Who acted, in the facts this command writes.
+/// Actor of the facts that this command writes.
 const ACTOR: &str = "spec-kitty agent mission finalize-tasks";
-/// Who moved, in the first lane row of a work package, and why.
+/// Actor and reason of the first lane row of a work package.
 const SEEDER: (&str, &str) = ("finalize-tasks", "canonical bootstrap");
 
-/// What is asked for.
+/// Arguments of `agent mission finalize-tasks`.
 #[derive(Clone, Debug, Default)]
 pub struct FinalizeRequest {
     /// `--mission`.

@@ -1,4 +1,4 @@
-//! What finalizing did, or would do. JSON keys as the reference writes them, and ours.
+//! Reports of finalizing and of its preview. JSON keys as the reference writes them, and ours.
 
 use super::{Judged, tasks_dir};
 use crate::allocation::{Allocation, CollapseReport, PLANNING_LANE, branch_of, worktree_of};
@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// Which work packages got their first lane row.
+/// Counts of the work packages that got their first lane row.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Bootstrap {
     /// All.
@@ -26,19 +26,19 @@ pub struct Bootstrap {
 pub struct LanesSummary {
     /// Whether there was a `tasks.md` to compute them from.
     pub computed: bool,
-    /// How many.
+    /// Number of lanes.
     pub count: usize,
     /// Their names.
     pub lane_ids: Vec<String>,
     /// Work packages of planning.
     pub planning_artifact_wps: Vec<String>,
-    /// Why work packages share lanes.
+    /// Merges of lanes, with their reasons.
     pub collapse_report: Option<CollapseReport>,
-    /// Where the work of each lane is done.
+    /// Worktree and branch of each lane.
     pub workspaces: Vec<LaneWorkspace>,
 }
 
-/// Where the work of a lane is done.
+/// Worktree and branch of a lane.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LaneWorkspace {
     /// The lane.
@@ -54,9 +54,9 @@ pub struct LaneWorkspace {
 /// One work package whose front matter is completed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct WouldModify {
-    /// Which.
+    /// The work package.
     pub wp_id: String,
-    /// What is set.
+    /// Keys that are set.
     pub changes: Map<String, Value>,
 }
 
@@ -76,7 +76,7 @@ pub struct Validated {
     pub result: &'static str,
     /// Directory name.
     pub mission_slug: String,
-    /// How many work packages.
+    /// Number of work packages.
     pub wp_count: usize,
     /// True.
     pub validate_only: bool,
@@ -86,18 +86,18 @@ pub struct Validated {
     pub would_preserve: Vec<String>,
     /// Those that are complete.
     pub unchanged: Vec<String>,
-    /// How many lack something.
+    /// Number of work packages that lack something.
     pub updated_wp_count: usize,
-    /// What looks odd.
+    /// Warnings about ownership.
     pub ownership_warnings: Vec<String>,
     /// Requirements and references that count nowhere.
     pub requirement_extraction_warnings: Vec<String>,
     /// Criteria that can be seen only when the work has landed.
     pub post_integration_acceptance_warnings: Vec<String>,
-    /// What is not read.
+    /// Warnings about parts of documents that are not read.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
-    /// What else would happen.
+    /// Previews of lane rows and lanes.
     pub validation: Previews,
     /// For people.
     pub message: &'static str,
@@ -110,15 +110,15 @@ pub struct Finalized {
     pub result: &'static str,
     /// Directory name.
     pub mission_slug: String,
-    /// How many work packages.
+    /// Number of work packages.
     pub wp_count: usize,
-    /// How many front matters were completed.
+    /// Number of front matters that were completed.
     pub updated_wp_count: usize,
-    /// Which.
+    /// Work packages whose front matter was completed.
     pub modified_wps: Vec<String>,
-    /// Which were complete.
+    /// Work packages whose front matter was complete.
     pub unchanged_wps: Vec<String>,
-    /// Whose dependencies stayed because no document names work packages.
+    /// Work packages whose dependencies stayed because no document names work packages.
     pub preserved_wps: Vec<String>,
     /// The directory of their files.
     pub tasks_dir: String,
@@ -129,7 +129,7 @@ pub struct Finalized {
     /// The commit on the coordination branch, when lane rows are kept there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub coordination_commit: Option<String>,
-    /// What it holds, relative to the project.
+    /// Files of the commit, relative to the project.
     pub files_committed: Vec<String>,
     /// Dependencies as in the documents.
     pub dependencies_parsed: Graph,
@@ -139,16 +139,16 @@ pub struct Finalized {
     pub bootstrap: Bootstrap,
     /// Lanes.
     pub lanes: LanesSummary,
-    /// What looks odd.
+    /// Warnings about ownership.
     pub ownership_warnings: Vec<String>,
     /// Requirements and references that count nowhere.
     pub requirement_extraction_warnings: Vec<String>,
     /// Criteria that can be seen only when the work has landed.
     pub post_integration_acceptance_warnings: Vec<String>,
-    /// What else looks odd.
+    /// Other warnings.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
-    /// What was captured.
+    /// Captured facts.
     pub capture: CaptureReport,
 }
 
@@ -178,13 +178,13 @@ impl LanesSummary {
     }
 }
 
-/// Why work packages share lanes; nothing where only planning is to be done.
+/// Merges of lanes, with their reasons; nothing where only planning is to be done.
 fn collapse_report(allocation: &Allocation) -> Option<CollapseReport> {
     let code = allocation.lanes.iter().any(|lane| lane.lane_id != PLANNING_LANE);
     code.then(|| allocation.collapse_report.clone().unwrap_or_default())
 }
 
-/// Where the work of each lane is done.
+/// Worktree and branch of each lane.
 fn workspaces(
     allocation: &Allocation,
     slug: &str,

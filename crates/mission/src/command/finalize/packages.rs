@@ -23,14 +23,14 @@ use std::path::Path;
 pub(crate) struct Packages {
     /// Their files, by name.
     pub(crate) files: Vec<WorkPackage>,
-    /// What each depends on: as in `wps.yaml`; without it as in its front matter, and where that names
-    /// nothing, as in `tasks.md`. Empty without either of the two documents.
+    /// Dependencies of each: as in `wps.yaml`; without it as in its front matter, and where that names nothing, as in
+    /// `tasks.md`. Empty without either of the two documents.
     pub(crate) graph: Graph,
     /// Requirements each covers: front matter first, `tasks.md` otherwise.
     pub(crate) requirements: BTreeMap<String, Vec<String>>,
     /// `tasks.md`, made from `wps.yaml` because there is none.
     pub(crate) made_tasks_md: Option<String>,
-    /// What is not read, or read otherwise than its author may think.
+    /// Warnings about parts that are not read, or read otherwise than their author may think.
     pub(crate) warnings: Vec<String>,
     /// Requirements and references that count nowhere.
     pub(crate) uncounted: Vec<String>,
@@ -56,7 +56,7 @@ impl Packages {
         active.map(|(id, on)| (id.clone(), on.clone())).collect()
     }
 
-    /// What a work package depends on.
+    /// Dependencies of a work package.
     pub(crate) fn dependencies<'a>(&'a self, wp: &'a WorkPackage) -> &'a [String] {
         // Without a document that names work packages there is no graph, and the front matter stays.
         self.graph.get(&wp.id).unwrap_or(&wp.dependencies)

@@ -1,5 +1,5 @@
-//! What a move into the lane where the work package already is leaves: nothing moves, and who has it and
-//! what was noted is written all the same.
+//! Annotation of a move into the present lane of the work package: nothing moves, and its assignment and the note
+//! are written all the same.
 
 use super::{MoveTaskRequest, Situation, assigned, auto_commit, noted};
 use crate::clock::Clock;
@@ -12,8 +12,7 @@ use crate::project::Project;
 use crate::transaction::Change;
 use serde_json::{Map, Value};
 
-/// What the request tells about who has the work package, as a row of a current mission; nothing when it tells
-/// nothing.
+/// The assignment and note of the request as a row of a current mission; nothing when the request has neither.
 pub(super) fn row(request: &MoveTaskRequest, situation: &Situation, clock: &Clock) -> Option<Annotation> {
     let texts = [
         ("agent", &request.agent),

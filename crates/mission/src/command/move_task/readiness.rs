@@ -17,7 +17,7 @@ use crate::subtask_state::Subtasks;
 use crate::tasks;
 use serde_json::json;
 
-/// Who acts: the agent given, else the work package's own. Another agent's work takes force.
+/// Actor of the move: the agent given, else the work package's own. Another agent's work takes force.
 ///
 /// In a current mission the log has the agent, and the file is not looked at.
 pub(super) fn actor(

@@ -1,4 +1,4 @@
-//! What `move-task` is asked, and what it answers.
+//! Arguments and report of `move-task`.
 
 use crate::command::Recorded;
 use crate::command::map_requirements::check_tracker_refs;
@@ -11,7 +11,7 @@ use crate::work_package::is_wp_id;
 use serde::Serialize;
 use std::path::PathBuf;
 
-/// What is asked for.
+/// Arguments of `agent tasks move-task`.
 #[derive(Clone, Debug, Default)]
 pub struct MoveTaskRequest {
     /// `--mission`.
@@ -50,7 +50,7 @@ pub struct MoveTaskRequest {
     pub commit: Option<bool>,
 }
 
-/// What was moved. JSON keys as the reference writes them, and ours.
+/// Report on the move. JSON keys as the reference writes them, and ours.
 #[derive(Clone, Debug, Serialize)]
 pub struct Moved {
     /// `success`.
@@ -76,7 +76,7 @@ pub struct Moved {
     pub review_feedback: Option<String>,
     /// Whether anything was written.
     pub changed: bool,
-    /// What is odd about the log.
+    /// Warnings about the log.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
     /// The commit.
@@ -84,7 +84,7 @@ pub struct Moved {
     /// The commit on the coordination branch, when lane rows are kept there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub coordination_commit: Option<String>,
-    /// What was captured.
+    /// Captured facts.
     pub capture: CaptureReport,
 }
 

@@ -134,7 +134,7 @@ fn refused(refusal: Refusal, wp_id: &str) -> MissionError {
     }
 }
 
-/// What the review of a move out of `in_review` concluded: an approval, or the conclusion that its target lane implies.
+/// Result of the review of a move out of `in_review`: the approval, or the verdict that the target lane implies.
 fn review_result(approval: &Review, from: Lane, to: Lane, pointer: Option<&str>) -> Option<Review> {
     if from != Lane::InReview {
         return None;
@@ -148,7 +148,7 @@ fn review_result(approval: &Review, from: Lane, to: Lane, pointer: Option<&str>)
     Some(Review { verdict: verdict.to_owned(), reference, reviewer: approval.reviewer.clone() })
 }
 
-/// Why. In a current mission the note alone is the reason of a forward move.
+/// Reason of the row. In a current mission the note alone is the reason of a forward move.
 fn reason(request: &MoveTaskRequest, situation: &Situation, rewind: bool, pointer: Option<&str>) -> String {
     let Situation { from, to, snapshot, .. } = situation;
     if let (Dialect::Current, false, None, Some(note)) =
