@@ -14,13 +14,13 @@ const HEADING: &str = "## Activity Log";
 /// One line of an activity log.
 #[derive(Clone, Copy, Debug)]
 pub struct ActivityEntry<'a> {
-    /// When: UTC, whole seconds, `Z`.
+    /// Time: UTC, whole seconds, `Z`.
     pub at: &'a str,
-    /// Who.
+    /// Actor.
     pub actor: &'a str,
     /// The process that works on it.
     pub shell_pid: Option<u32>,
-    /// What.
+    /// Text of the entry.
     pub note: &'a str,
 }
 
@@ -50,7 +50,7 @@ pub fn with_entry(text: &str, entry: &ActivityEntry<'_>) -> String {
     format!("{kept}{gap}{line}{nl}{after}")
 }
 
-/// Where the section's text begins.
+/// Offset of the section's text.
 fn section_start(text: &str) -> Option<usize> {
     let mut at = 0;
     for line in text.split_inclusive('\n') {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-/// What is wrong with such a line of a document, and what to do.
+/// Problem with such a line of a document, and its remedy.
 pub(crate) const PROBLEM: &str = "is a conflict marker of a merge: resolve the merge first";
 
 /// The warning about such a line in a document of which only the text is in question.
@@ -10,7 +10,7 @@ pub(crate) fn warning(path: &Path, line: usize) -> String {
     format!("{} line {line}: {PROBLEM}", contract::text::path(path))
 }
 
-/// How the lines around and between the two sides begin.
+/// Beginnings of the lines around and between the two sides.
 const MARKS: [&str; 3] = ["<<<<<<<", ">>>>>>>", "|||||||"];
 
 /// Whether a line is a conflict marker.

@@ -15,7 +15,7 @@ pub enum MissionError {
     Argument {
         /// The argument as it is typed, for example `--to`.
         name: &'static str,
-        /// What is wrong with its value, and what would be right.
+        /// Problem with its value, and what would be right.
         problem: String,
     },
     /// A file's content is not what it should be.
@@ -25,7 +25,7 @@ pub enum MissionError {
         path: PathBuf,
         /// The 1-based line, when one line is to blame.
         line: Option<usize>,
-        /// What is wrong.
+        /// The problem.
         problem: String,
     },
     /// Lines of a mission's log cannot be read, so nothing is written on top of it.
@@ -35,9 +35,9 @@ pub enum MissionError {
         path: PathBuf,
         /// The 1-based number of the first such line.
         line: usize,
-        /// What is wrong with it.
+        /// Problem with it.
         problem: String,
-        /// How many lines cannot be read.
+        /// Number of lines that cannot be read.
         count: usize,
         /// The mission's directory name.
         mission_slug: String,
@@ -51,7 +51,7 @@ pub enum MissionError {
     Coordination {
         /// The rule.
         code: ErrorCode,
-        /// What is wrong.
+        /// The problem.
         problem: String,
         /// The branch.
         branch: String,
@@ -61,7 +61,7 @@ pub enum MissionError {
     /// The system refused to read or write.
     #[error("cannot {action} {}", text::path(.path))]
     Io {
-        /// What was tried, for example `read`.
+        /// Action that failed, for example `read`.
         action: &'static str,
         /// The file or directory.
         path: PathBuf,
@@ -71,7 +71,7 @@ pub enum MissionError {
     /// The current directory belongs to no project.
     #[error("no project found from {}: neither it nor a parent directory holds `.kittify/`", text::path(.from))]
     NoProject {
-        /// Where the search began.
+        /// Directory from which the search started.
         from: PathBuf,
     },
     /// No mission was named, or none has that name.
@@ -79,9 +79,9 @@ pub enum MissionError {
     UnknownMission {
         /// `FEATURE_CONTEXT_UNRESOLVED`; `PLAN_CONTEXT_UNRESOLVED` when it was to be planned.
         code: ErrorCode,
-        /// What was asked for.
+        /// Name that was asked for.
         handle: Option<String>,
-        /// What is wrong.
+        /// The problem.
         problem: String,
         /// The directory names that exist.
         available: Vec<String>,
@@ -91,7 +91,7 @@ pub enum MissionError {
     Invalid {
         /// The rule.
         code: ErrorCode,
-        /// What is wrong.
+        /// The problem.
         problem: String,
         /// The facts behind it, as extra keys of the JSON document.
         facts: Map<String, Value>,
@@ -102,19 +102,19 @@ pub enum MissionError {
     /// Another process holds a lock.
     #[error("{what} is busy: {} is held{}", text::path(.path), held_by(.holder))]
     Busy {
-        /// What is locked.
+        /// Name of the locked thing.
         what: &'static str,
         /// The lock file.
         path: PathBuf,
-        /// Who holds it, when the system tells.
+        /// Holder of the lock, when the system tells.
         holder: Option<String>,
     },
     /// The facts could not enter the queue; nothing was written in the repository.
     #[error("{problem}")]
     Capture {
-        /// What is wrong.
+        /// The problem.
         problem: String,
-        /// How the command ends.
+        /// Exit code of the command.
         exit: ExitCode,
         /// Its remedy.
         remedy: Option<Remedy>,
@@ -122,21 +122,21 @@ pub enum MissionError {
     /// The local work is done and the captured rows are not yet pending.
     #[error("the files are written; the captured rows are not confirmed yet: {problem}")]
     CapturePending {
-        /// What is wrong.
+        /// The problem.
         problem: String,
     },
     /// The user ended it.
     #[error("interrupted: {what} was ended, and its output is not kept")]
     Interrupted {
-        /// What was being done.
+        /// Activity that was interrupted.
         what: String,
     },
     /// Undoing a failed command failed as well.
     #[error("{cause}; and undoing it left behind: {left}")]
     NotUndone {
-        /// Why the command failed.
+        /// Failure of the command.
         cause: Box<MissionError>,
-        /// What was not put back.
+        /// Changes that were not undone.
         left: String,
     },
 }
@@ -231,7 +231,7 @@ impl MissionError {
         }
     }
 
-    /// How the command ends.
+    /// Exit code of the command.
     pub fn exit(&self) -> ExitCode {
         match self {
             Self::Busy { .. } => ExitCode::Busy,
@@ -247,7 +247,7 @@ impl MissionError {
         matches!(self, Self::Invalid { code: ErrorCode::CoordinationBranchMoved, .. })
     }
 
-    /// What to do about it. Errors that know more than their code give a remedy of their own.
+    /// Remedies of the error. Errors that know more than their code give a remedy of their own.
     pub fn remedies(&self) -> Vec<Remedy> {
         let advice = |text: &str| vec![Remedy::Advice(text.to_owned())];
         match self {

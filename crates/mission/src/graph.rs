@@ -49,7 +49,7 @@ pub fn cycles(graph: &Graph) -> Vec<Vec<String>> {
     found
 }
 
-/// What is wrong with the dependencies of one work package, cycles apart.
+/// Problems with the dependencies of one work package, cycles apart.
 pub fn problems(graph: &Graph, wp_id: &str) -> Vec<String> {
     let mut found = Vec::new();
     for dependency in graph.get(wp_id).into_iter().flatten() {

@@ -44,7 +44,7 @@ pub struct NewMeta<'a> {
     pub mission_type: &'a str,
     /// Branch the mission's work lands on.
     pub target_branch: &'a str,
-    /// When it was created.
+    /// Time of creation.
     pub created_at: &'a str,
     /// One line on what it is for.
     pub purpose_tldr: &'a str,
@@ -52,11 +52,11 @@ pub struct NewMeta<'a> {
     pub purpose_context: &'a str,
     /// Whether the work lands by way of a pull request.
     pub pr_bound: bool,
-    /// Where its rows and its work are kept, when that is written down: only current missions do so.
+    /// Topology, when it is recorded: only current missions do so.
     pub topology: Option<Topology>,
 }
 
-/// Where the rows of a mission and the work on it are kept.
+/// Places of a mission's rows and of the work on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumString, strum::IntoStaticStr, strum::VariantNames)]
 #[strum(serialize_all = "snake_case")]
 pub enum Topology {

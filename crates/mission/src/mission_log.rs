@@ -1,4 +1,4 @@
-//! Where the rows of a mission are, and where a command writes them.
+//! Location of a mission's rows, for reading and for writing.
 //!
 //! Most missions keep everything in the checkout. A mission that names a coordination branch keeps its lane rows
 //! and annotations, with `status.json`, on that branch; facts of its life (`event_type`) are in the checkout. The
@@ -25,7 +25,7 @@ use std::collections::HashSet;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
-/// How many rows with one id and two contents a warning names.
+/// Most rows with one id and two contents that a warning names.
 const SHOWN: usize = 3;
 
 /// The log of a mission: its rows from everywhere, and the place of new ones. Derefs to the united rows.
@@ -37,11 +37,11 @@ pub struct MissionLog {
     /// elsewhere.
     others: Vec<Log>,
     notes: Vec<String>,
-    /// What the branch holds and its worktree lacks.
+    /// Rows that the branch holds and its worktree lacks.
     seed: Option<Vec<u8>>,
 }
 
-/// Where the lane rows are.
+/// Location of the lane rows.
 #[derive(Clone, Debug, Default)]
 enum LogPlace {
     /// In the checkout, with everything else.
@@ -55,7 +55,7 @@ enum LogPlace {
     Unclear { problem: Unclear, commits: Vec<(String, String)>, path: String },
 }
 
-/// Why it is not certain where lane rows are.
+/// Reason why the location of the lane rows is not certain.
 #[derive(Clone, Debug)]
 enum Unclear {
     Missing {
@@ -299,7 +299,7 @@ impl<'p> LogReader<'p> {
         Ok(united)
     }
 
-    /// Where the lane rows of a mission are.
+    /// Finds the lane rows of a mission.
     fn find(&mut self, mission: &MissionDirectory) -> Result<LogPlace> {
         let branch = mission.meta.as_ref().map(crate::meta::Meta::coordination_branch).transpose()?.flatten();
         let Some(branch) = branch.map(str::to_owned) else { return Ok(LogPlace::Checkout) };
@@ -403,7 +403,7 @@ impl LogPlace {
         !matches!(self, Self::Unclear { problem: Unclear::Missing { .. } | Unclear::Unread { .. }, .. })
     }
 
-    /// What messages call the log: a path, or `<branch>:<path>` as `git show` takes it.
+    /// Name of the log in messages: a path, or `<branch>:<path>` as `git show` takes it.
     fn label(&self) -> PathBuf {
         match self {
             Self::Checkout => PathBuf::from(FILE),
@@ -560,7 +560,7 @@ impl MissionLog {
         }
     }
 
-    /// What is odd about where the rows are.
+    /// Warnings about the location of the rows.
     pub(crate) fn notes(&self) -> &[String] {
         &self.notes
     }

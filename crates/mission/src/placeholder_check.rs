@@ -78,7 +78,7 @@ fn has_content(description: &str) -> bool {
 
 /// Bracketed tokens that templates leave to be filled in, whole.
 const WHOLE_PLACEHOLDERS: [&str; 5] = ["feature", "short title", "role", "goal", "benefit"];
-/// What the longer ones begin with.
+/// Beginnings of the longer ones.
 const PLACEHOLDER_STARTS: [&str; 12] = [
     "needs clarification",
     "e.g.,",

@@ -24,7 +24,7 @@ pub(crate) fn read_planning(mission_dir: &Path, name: &str) -> Result<Option<Str
     }
 }
 
-/// What makes a document unusable, in the order of its lines.
+/// Errors that make a document unusable, in the order of its lines.
 fn errors(path: &Path, name: &str, text: &str) -> Vec<MissionError> {
     let markers = conflict::marker_lines(text);
     let mut errors: Vec<MissionError> =
@@ -38,12 +38,12 @@ fn errors(path: &Path, name: &str, text: &str) -> Vec<MissionError> {
     errors
 }
 
-/// What is wrong with the planning documents of a mission, and what in them or beside them is not read.
+/// Errors in the planning documents of a mission, and warnings about what is not read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Oddities {
-    /// What a command that relies on the documents refuses.
+    /// Errors, which a command that relies on the documents refuses.
     pub(crate) errors: Vec<String>,
-    /// What is not read.
+    /// Warnings about parts that are not read.
     pub(crate) warnings: Vec<String>,
 }
 

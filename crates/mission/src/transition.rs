@@ -1,4 +1,4 @@
-//! Which lane changes are allowed, and what each needs.
+//! Rules of lane changes: the allowed pairs, and what each requires.
 //!
 //! Pure. Force allows any pair, given an actor and a reason, but for the lanes that no board has. The rule of force
 //! (requirement C-004) in an rc11 mission: a review rejection, that is a move back to `planned` from
@@ -9,7 +9,7 @@ use crate::dialect::Dialect;
 use crate::lane::Lane;
 use serde::{Deserialize, Serialize};
 
-/// Why a lane change was refused.
+/// Reason why a lane change was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// No such lane.
@@ -45,7 +45,7 @@ pub enum Refusal {
         from: Lane,
         /// To.
         to: Lane,
-        /// What is missing.
+        /// The missing part.
         needs: &'static str,
     },
 }
@@ -71,14 +71,14 @@ impl Refusal {
 /// The verdict that `approved` and `done` need.
 pub(crate) const APPROVED: &str = "approved";
 
-/// What a reviewer concluded: the evidence of `approved` and `done`.
+/// Conclusion of a reviewer: the evidence of `approved` and `done`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Review {
-    /// Who reviewed.
+    /// The reviewer.
     pub reviewer: String,
-    /// What they concluded, for example `approved`.
+    /// Conclusion, for example `approved`.
     pub verdict: String,
-    /// Where it is written down.
+    /// Reference to the review.
     pub reference: String,
 }
 
@@ -94,32 +94,32 @@ impl Review {
     }
 }
 
-/// What a lane change brings along; guards look at it.
+/// Facts about a lane change that the guards examine.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TransitionFacts<'a> {
-    /// Who moves it.
+    /// Actor of the move.
     pub actor: &'a str,
     /// Whether the move is forced.
     pub force: bool,
-    /// Why.
+    /// Reason.
     pub reason: Option<&'a str>,
     /// The evidence of an approval.
     pub evidence: Option<&'a Review>,
-    /// What the reviewer concluded, for a move out of `in_review`.
+    /// Conclusion of the review, for a move out of `in_review`.
     pub review_result: Option<&'a Review>,
-    /// Where the work is done.
+    /// Place of the work.
     pub workspace: Option<&'a str>,
     /// Whether no subtask is left unchecked.
     pub subtasks_complete: bool,
     /// Whether there is a trace of the implementation.
     pub implementation_evidence: bool,
-    /// Where the review is written down.
+    /// Reference to the review.
     pub review_ref: Option<&'a str>,
-    /// How the mission is written.
+    /// Dialect of the mission.
     pub dialect: Dialect,
 }
 
-/// What an allowed pair demands of the circumstances.
+/// Requirement of an allowed pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Guard {
     None,
@@ -193,7 +193,7 @@ fn has_text(text: Option<&str>) -> bool {
     text.is_some_and(|text| !text.trim().is_empty())
 }
 
-/// What a guard asks for and the circumstances lack.
+/// Part that a guard requires and the facts lack.
 fn missing(guard: Guard, with: &TransitionFacts<'_>) -> Option<&'static str> {
     let lacks = |holds: bool, needs: &'static str| (!holds).then_some(needs);
     match guard {
@@ -216,7 +216,7 @@ fn missing(guard: Guard, with: &TransitionFacts<'_>) -> Option<&'static str> {
     }
 }
 
-/// What the review of a move out of `in_review` lacks. Reference and evidence, where given, are of that review.
+/// Part that the review of a move out of `in_review` lacks. Reference and evidence, where given, are of that review.
 fn review_result(with: &TransitionFacts<'_>, approves: bool) -> Option<&'static str> {
     let Some(result) = with.review_result.filter(|result| result.is_complete()) else {
         return Some("review_result: a reviewer, a verdict and a reference (structured review outcome)");

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The lane of planning work.
 pub(crate) const PLANNING_LANE: &str = "lane-planning";
 
-/// Why lanes cannot be computed.
+/// Reason why lanes cannot be computed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AllocationError {
     /// A work package that changes code does not declare what it owns.
@@ -40,7 +40,7 @@ pub struct AllocatedLane {
     pub wp_ids: Vec<String>,
     /// The patterns they own together, sorted.
     pub write_scope: Vec<String>,
-    /// What they talk about, sorted.
+    /// Surfaces that their texts name, sorted.
     pub predicted_surfaces: Vec<String>,
     /// Its predecessors, sorted.
     pub depends_on_lanes: Vec<String>,
@@ -48,7 +48,7 @@ pub struct AllocatedLane {
     pub parallel_group: usize,
 }
 
-/// Why two work packages share a lane.
+/// Merge of two work packages into one lane, with its reason.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct MergeEvent {
@@ -58,7 +58,7 @@ pub struct MergeEvent {
     pub wp_b: String,
     /// `dependency`, `write_scope_overlap` or `surface_heuristic`.
     pub rule: Cow<'static, str>,
-    /// What it rests on.
+    /// Ground of the merge.
     pub evidence: String,
 }
 
@@ -68,11 +68,11 @@ pub struct MergeEvent {
 pub struct CollapseReport {
     /// In the order they happened.
     pub events: Vec<MergeEvent>,
-    /// How many.
+    /// Number of merges.
     pub total_merges: usize,
-    /// How many of them joined work packages that do not depend on each other.
+    /// Number of merges of work packages that do not depend on each other.
     pub independent_wps_collapsed: usize,
-    /// How many by each rule, in the order of first use.
+    /// Number of merges by each rule, in the order of first use.
     pub by_rule: serde_json::Map<String, serde_json::Value>,
 }
 
@@ -85,7 +85,7 @@ pub struct Allocation {
     pub lanes: Vec<AllocatedLane>,
     /// Work packages of planning, sorted.
     pub planning_artifact_wps: Vec<String>,
-    /// Why work packages share lanes; none when none do.
+    /// The merges and their reasons; none when no work packages share a lane.
     pub collapse_report: Option<CollapseReport>,
 }
 
@@ -174,7 +174,7 @@ pub fn extend(
     Ok(extended)
 }
 
-/// What the rules look at.
+/// Facts that the rules judge.
 struct Work<'a> {
     graph: &'a Graph,
     owners: &'a BTreeMap<String, Ownership>,

@@ -21,7 +21,7 @@ pub struct Header<'a> {
     pub mission_id: Option<&'a str>,
     /// The branch it lands on.
     pub target_branch: &'a str,
-    /// When the lanes were computed.
+    /// Time of the computation.
     pub computed_at: &'a str,
     /// By which rule.
     pub grouping: Grouping,

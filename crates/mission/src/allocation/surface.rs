@@ -1,4 +1,4 @@
-//! Which surfaces of a product a text talks about: a guess from words, shared with earlier releases.
+//! Surfaces of a product that a text names: a guess from words, shared with earlier releases.
 
 /// Each surface with the words that betray it.
 const WORDS: [(&str, &[&str]); 8] = [

@@ -10,7 +10,7 @@ use contract::text::printable;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// How much of one output is quoted; the rest stays in the transcript.
+/// Most bytes of one output that are quoted; the rest stays in the transcript.
 const QUOTED_BYTES: usize = 20_000;
 
 /// A check's transcript with its outputs.
@@ -20,9 +20,9 @@ pub struct Quoted {
     pub transcript: Transcript,
     /// Its output.
     pub stdout: String,
-    /// What it complained about.
+    /// Its standard error.
     pub stderr: String,
-    /// Where the whole transcript lies, relative to the project.
+    /// Path of the whole transcript, relative to the project.
     pub path: String,
 }
 

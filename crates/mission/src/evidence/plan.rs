@@ -35,18 +35,18 @@ pub struct Check {
     pub issue: u64,
     /// The work package to reopen when it fails.
     pub work_package: String,
-    /// What is run, by the system's shell, in the project root.
+    /// Command line for the system's shell, run in the project root.
     pub command: String,
     /// Seconds it may take.
     #[serde(default = "ten_minutes")]
     pub timeout: u64,
-    /// How it has to end.
+    /// Expected exit status.
     #[serde(default)]
     pub exit: i32,
-    /// What its output has to hold, each somewhere in stdout or stderr.
+    /// Texts that its output must contain, each somewhere in stdout or stderr.
     #[serde(default)]
     pub contains: Vec<String>,
-    /// What it depends on: patterns of files, relative to the project root.
+    /// Files that the result depends on, as patterns relative to the project root.
     pub sources: Vec<String>,
 }
 
@@ -61,7 +61,7 @@ struct EvidenceDocument {
 }
 
 impl Check {
-    /// How long it may take.
+    /// Time limit.
     pub fn patience(&self) -> Duration {
         Duration::from_secs(self.timeout)
     }

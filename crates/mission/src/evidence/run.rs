@@ -13,12 +13,12 @@ use tempfile::NamedTempFile;
 
 /// The largest output, stdout and stderr each.
 pub(crate) const MAX_OUTPUT: u64 = 64 << 20;
-/// How often a running check is looked at.
+/// Interval at which a running check is polled.
 const LOOK: Duration = Duration::from_millis(20);
-/// What a check must not see: its output is kept and shown.
+/// Variables that a check must not see: its output is kept and shown.
 const SECRETS: [&str; 2] = ["SPEC_KITTY_TOKEN", "SPEC_KITTY_TOKEN_FILE"];
 
-/// How a check ended.
+/// End of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
     /// With this exit status.
@@ -35,16 +35,16 @@ pub enum Ending {
 /// [`CheckRun::keep`] was called.
 #[derive(Debug)]
 pub struct CheckRun {
-    /// How it ended.
+    /// End of the process.
     pub ending: Ending,
-    /// How long it took.
+    /// Duration.
     pub took: Duration,
     out: Output,
     err: Output,
 }
 
 impl CheckRun {
-    /// Where its outputs lie until they are kept: stdout and stderr.
+    /// Temporary paths of stdout and stderr, until they are kept.
     pub fn outputs(&self) -> (&Path, &Path) {
         (self.out.file.path(), self.err.file.path())
     }
@@ -112,7 +112,7 @@ impl Output {
     }
 }
 
-/// How the check ended; nothing when it was interrupted.
+/// Waits for the check, and returns how it ended; nothing when it was interrupted.
 fn watch(
     child: &mut Child,
     check: &Check,
@@ -152,7 +152,7 @@ impl Ending {
         }
     }
 
-    /// How it ended, for people.
+    /// Description for people.
     pub fn describe(self) -> String {
         match self {
             Self::Exited(code) => format!("exit {code}"),

@@ -1,4 +1,4 @@
-//! What is kept of a run: the two outputs verbatim, and a record that names and seals them.
+//! Transcripts: the two outputs of a run verbatim, and a record that names and seals them.
 //!
 //! `<id>.stdout.txt`, `<id>.stderr.txt`, `<id>.json`. The seal is a hash over the record, so that an edit
 //! by hand is seen; it is no signature, and a forger can compute it, too.
@@ -19,15 +19,15 @@ pub struct Transcript {
     pub check: Check,
     /// Its exit status; none when it was ended.
     pub exit_code: Option<i32>,
-    /// How it ended, for people.
+    /// End of the process, for people.
     pub ending: String,
     /// Whether it ended as expected with every required text.
     pub passed: bool,
     /// Required texts that its output lacks.
     pub missing: Vec<String>,
-    /// When it was started: UTC, whole seconds.
+    /// Start: UTC, whole seconds.
     pub started_at: String,
-    /// How long it took.
+    /// Duration in milliseconds.
     pub duration_ms: u64,
     /// The commit that was checked out; recorded, never compared.
     pub commit: Option<String>,
@@ -51,22 +51,22 @@ pub struct Files {
     pub record: PathBuf,
     /// Its output.
     pub stdout: PathBuf,
-    /// What it complained about.
+    /// Its standard error.
     pub stderr: PathBuf,
 }
 
-/// Where the transcript of a check lies in `directory`.
+/// Paths of the transcript of a check in `directory`.
 pub fn files(directory: &Path, check_id: &str) -> Files {
     let file = |suffix: &str| directory.join(format!("{check_id}.{suffix}"));
     Files { record: file("json"), stdout: file("stdout.txt"), stderr: file("stderr.txt") }
 }
 
-/// What a run needs to become a transcript.
+/// Facts about a run that its transcript records.
 #[derive(Clone, Debug)]
 pub struct RunCircumstances {
-    /// When it was started.
+    /// Start: UTC, whole seconds.
     pub started_at: String,
-    /// How long it took.
+    /// Duration in milliseconds.
     pub duration_ms: u64,
     /// The commit.
     pub commit: Option<String>,
@@ -142,7 +142,7 @@ impl Transcript {
         Ok(Some(record))
     }
 
-    /// What was edited since it was written: nothing, or the name of the part.
+    /// Name of the part that was edited since it was written; nothing when none was.
     pub fn touched(&self, files: &Files) -> Result<Option<&'static str>> {
         // Byte for byte: a key that is not ours is no part of the seal.
         let text = read_bytes(&files.record, MAX_JSON)?.unwrap_or_default();

@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 
-/// How many ids in conflict the message names.
+/// Most ids in conflict that the message names.
 const SHOWN: usize = 5;
 
 /// Every version of one row.
@@ -171,7 +171,7 @@ mod tests {
             let _ = merge([("base", &sides[0]), ("ours", &sides[1]), ("theirs", &sides[2])]);
         }
 
-        /// Which side is ours makes no difference, and merging again none either.
+        /// The result does not depend on which side is ours, and merging again changes nothing.
         #[test]
         fn merge_is_symmetric_and_idempotent(
             base in proptest::collection::vec(0..30_u8, 0..8),

@@ -69,14 +69,14 @@ impl<T> Sides<T> {
     }
 }
 
-/// Why the sides were not merged.
+/// Conflict between the sides.
 #[derive(Debug, PartialEq, Eq)]
 struct Conflict {
-    /// What is in conflict, for people.
+    /// Description of the conflict, for people.
     problem: String,
     /// Names of what both sides changed.
     names: Vec<String>,
-    /// What the file shall hold; nothing when a merge by line is to write it.
+    /// Content to write to the file; nothing when a merge by line is to write it.
     marked: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Which documents of a mission this checkout captured last, and for whom.
+//! Cache of the documents that this checkout captured last, per mission and scope.
 //!
 //! A small file beside the mission's lock in the git directory, one per mission and scope. It spares a
 //! mission of a hundred documents a hundred events per lane change. It is a convenience, never a truth:
@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use system::private_file::Durability;
 use system::shared_file;
 
-/// What was captured last.
+/// The documents and the snapshot that were captured last.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Memory {
     /// Id of the queue DB it was captured into.
@@ -65,7 +65,7 @@ impl Memory {
         self.snapshot.as_deref() == Some(hash)
     }
 
-    /// What it will be once the capture is confirmed.
+    /// Records what is captured, to be saved once the capture is confirmed.
     pub(crate) fn remember(&mut self, documents: BTreeMap<String, String>, snapshot: String) {
         self.documents = documents;
         self.snapshot = Some(snapshot);

@@ -44,7 +44,7 @@ impl Documents<'_> {
         self.dossier.present().filter(|artifact| !memory.holds(&artifact.path, &artifact.sha256))
     }
 
-    /// How many events [`plan_dossier_rows`] will make.
+    /// Number of events that [`plan_dossier_rows`] will make.
     pub(crate) fn event_count(&self, memory: &Memory) -> u64 {
         let changed = self.changed(memory).count() as u64;
         changed + u64::from(!memory.holds_snapshot(&self.dossier.parity_hash()))

@@ -40,7 +40,7 @@ impl Origin {
     }
 }
 
-/// What orders the events of a command.
+/// Order of the events of a command.
 #[derive(Clone, Debug)]
 pub(crate) struct Stamp {
     /// The emitter.

@@ -27,7 +27,7 @@ use identity::{Config, Environment, Home};
 use queue::{Captured, Settled};
 use serde::Serialize;
 
-/// What a producing command needs to capture; without one it works on the repository alone.
+/// Inputs of capturing, for a producing command; without them it works on the repository alone.
 #[derive(Clone, Copy, Debug)]
 pub struct Outgoing<'a> {
     /// The right to add facts.
@@ -40,16 +40,16 @@ pub struct Outgoing<'a> {
     pub environment: &'a Environment,
 }
 
-/// What became of the facts of a command. JSON: `capture{state, events, bodies, already, coalesced,
+/// Result of capturing the facts of a command. JSON: `capture{state, events, bodies, already, coalesced,
 /// waiting, settled{}}`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct CaptureReport {
     /// Whether they were captured, and why not.
     pub state: CaptureState,
-    /// How many; none when nothing was to be captured.
+    /// Number of rows captured; none when nothing was to be captured.
     #[serde(flatten)]
     pub captured: Option<Captured>,
-    /// What was settled of earlier, interrupted commands.
+    /// Rows of earlier, interrupted commands that were settled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub settled: Option<Settled>,
 }

@@ -1,4 +1,4 @@
-//! What of a local fact travels: an allow-list per event type.
+//! Parts of a local fact that are sent: an allow-list per event type.
 //!
 //! Pure. A key that is not named here never leaves the machine, whatever a row or a front matter
 //! holds: no absolute path, no host, and no person's name but where the contract requires an actor.
@@ -18,11 +18,11 @@ pub(crate) struct Draft {
     pub(crate) event_type: &'static str,
     /// `Mission`, `WorkPackage` or `MissionDossier`.
     pub(crate) aggregate_type: &'static str,
-    /// What it is about.
+    /// Id of its subject.
     pub(crate) aggregate_id: String,
-    /// When it happened.
+    /// Time of the fact.
     pub(crate) timestamp: String,
-    /// What happened.
+    /// Its payload.
     pub(crate) payload: Value,
 }
 
@@ -161,7 +161,7 @@ pub struct HistoryEntry {
     pub entry_type: &'static str,
     /// The text.
     pub entry_content: String,
-    /// Who wrote it.
+    /// Author.
     pub author: String,
 }
 

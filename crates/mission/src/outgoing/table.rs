@@ -1,4 +1,4 @@
-//! Which local row becomes which event.
+//! Table of local rows and the events that they become.
 //!
 //! Exhaustive: a new kind of row does not compile until it is decided whether it is sent. The
 //! table in `docs/events.md` is compared with this one by a test.

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 
 /// Planning documents that a text may name.
 const DOCUMENTS: [&str; 5] = ["spec.md", "plan.md", "tasks.md", "data-model.md", "quickstart.md"];
-/// What a text about code names.
+/// Marks of a text about code.
 const CODE: [&str; 6] = ["src/", "test/", "tests/", ".py", ".ts", ".js"];
-/// Where a path that a work package may own begins.
+/// Beginnings of paths that a work package may own.
 const ROOTS: [&str; 5] = ["src/", "test/", "tests/", "kitty-specs/", "docs/"];
 
 /// Infers all three facts from the whole text of a work package file. The second value warns when the

@@ -1,4 +1,4 @@
-//! What is wrong with what the work packages of a mission claim.
+//! Judgement on the ownership that the work packages of a mission claim.
 
 use super::pattern::{overlap, quoted};
 use super::{Ownership, WorkKind};
@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The judgement on the claims of a mission's work packages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Claims {
-    /// What has to be corrected before lanes can be computed.
+    /// Errors: lanes cannot be computed before they are corrected.
     pub errors: Vec<String>,
-    /// What looks odd.
+    /// Warnings.
     pub warnings: Vec<String>,
     /// Work packages that share files and are done one after the other.
     pub sequential: Vec<String>,

@@ -1,4 +1,4 @@
-//! Which files a work package may change.
+//! Ownership: the files that a work package may change.
 //!
 //! Pure. | module | owns |
 //! |---|---|
@@ -15,7 +15,7 @@ pub use judge::{Claims, judge_ownership};
 
 use serde::{Deserialize, Serialize};
 
-/// What kind of work a work package is.
+/// Kind of work in a work package.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, strum::EnumString, strum::IntoStaticStr,
 )]
@@ -40,7 +40,7 @@ impl WorkKind {
     }
 }
 
-/// What one work package owns.
+/// Ownership of one work package.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Ownership {
     /// Its kind.

@@ -11,7 +11,7 @@ const SPEC: &str = include_str!("spec-template.md");
 const PLAN: &str = include_str!("plan-template.md");
 const TASKS_README: &str = include_str!("tasks-readme.md");
 
-/// Where a project keeps its own templates, in the order they are looked for.
+/// Directories of a project's own templates, in the order of the search.
 const PROJECT_DIRECTORIES: [&str; 2] = [".kittify/templates", "templates"];
 
 /// The text `spec.md` starts with.

@@ -149,7 +149,7 @@ impl World {
         self.query("SELECT artifact_path FROM body_upload_queue ORDER BY id")
     }
 
-    /// How many rows a table of the scoped queue DB holds.
+    /// Number of rows in a table of the scoped queue DB.
     pub(crate) fn count(&self, table: &str) -> usize {
         self.query(&format!("SELECT key FROM {table}")).len()
     }

@@ -280,7 +280,7 @@ fn small_inputs_give_the_lane_of_their_readme() {
     report("small inputs of logs", SMALL_INPUTS.len(), &differing);
 }
 
-/// What the reference read from the repositories that it wrote itself, in both topologies.
+/// Boards that the reference read from the repositories that it wrote itself, in both topologies.
 #[test]
 #[ignore = "needs the recorded data"]
 fn boards_of_the_recorded_repositories_are_those_of_3_2_7() {

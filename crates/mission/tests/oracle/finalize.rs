@@ -76,7 +76,7 @@ fn sort_keys(value: &Value) -> Value {
     contract::json::sorted(value)
 }
 
-/// How often a deliberate difference occurs.
+/// Counts of the deliberate differences.
 #[derive(Default)]
 struct Deliberate {
     /// Missions that are refused.

@@ -89,7 +89,7 @@ impl Current {
     }
 }
 
-/// What agrees and what differs in one kind; each difference by the row of the page that lists it.
+/// Counts of equal and different answers of one kind; each difference by the row of the page that lists it.
 #[derive(Default)]
 struct Tally {
     total: usize,
@@ -466,7 +466,7 @@ fn work_packages_are_listed_as_3_2_7_lists_them() {
     tally.report("tasks");
 }
 
-/// What the board of 3.2.7 is compared by: lanes, and how far the mission is.
+/// Part of a 3.2.7 board that is compared: lanes and progress.
 fn of_board(board: &TaskBoard) -> Value {
     let lanes: Map<_, _> = board.work_packages.iter().map(|wp| (wp.id.clone(), json!(wp.lane))).collect();
     json!({

@@ -1,4 +1,4 @@
-//! Which branch is read: clones, remotes, missing branches and worktrees.
+//! Branches that are read: clones, remotes, missing branches and worktrees.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Where rows of a mission with a coordination branch are written.
+//! Writes of rows of a mission with a coordination branch.
 
 use super::*;
 
