@@ -6,11 +6,11 @@ use rusqlite::Connection;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// How long a read-only observation waits (contract section 4).
+/// Longest wait of a read-only observation (contract section 4).
 pub(crate) const READ: Duration = Duration::from_millis(250);
-/// How long a capture waits (contract section 5).
+/// Longest wait of a capture (contract section 5).
 pub const CAPTURE: Duration = Duration::from_secs(5);
-/// How long a migration waits (contract section 5).
+/// Longest wait of a migration (contract section 5).
 pub const MIGRATE: Duration = Duration::from_secs(10);
 
 /// Lets `conn` wait for locks for up to `deadline` per lock.

@@ -86,7 +86,7 @@ impl Hold {
         }
     }
 
-    /// Why a row of this instant may not be sent under `consent`; none if it may. A row without a date counts
+    /// Reason why a row of this instant may not be sent under `consent`; none if it may. A row without a date counts
     /// as the oldest.
     pub(crate) fn reason(self, consent: Consent, at: Option<f64>) -> Option<HoldReason> {
         match self.leaves_from(consent) {
@@ -102,7 +102,7 @@ fn instant(seconds: i64) -> f64 {
     if seconds == i64::MIN { f64::NEG_INFINITY } else { seconds as f64 }
 }
 
-/// Why a row is held (contract section 9).
+/// Reason why a row is held (contract section 9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HoldReason {
@@ -126,7 +126,7 @@ pub struct HeldRows {
     pub events: u64,
     /// Bodies held.
     pub bodies: u64,
-    /// Why.
+    /// Reason of the hold.
     pub reason: HoldReason,
 }
 

@@ -33,7 +33,7 @@ impl fmt::Display for Busy {
     }
 }
 
-/// Why a read-only observation failed.
+/// Failure of a read-only observation.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ObserveError {
     /// The file cannot be read, or must not be trusted: the caller reports it and refuses.
@@ -44,7 +44,7 @@ pub enum ObserveError {
     Busy(Busy),
 }
 
-/// Why a file is not writable.
+/// Reason why a file is not writable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WriteBar {
     /// Not writable, whatever the modes.
@@ -53,7 +53,7 @@ pub enum WriteBar {
     Mode(u32),
 }
 
-/// Why a queue could not be opened, written or read for sending.
+/// Failure to open, write or read a queue.
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {
     /// Another process held the file past the deadline.
@@ -99,7 +99,7 @@ pub enum QueueError {
     BadRow {
         /// The row's key.
         key: String,
-        /// What is wrong with it.
+        /// Problem with the row.
         why: String,
     },
     /// A queue DB that rows must not be copied from.
@@ -107,7 +107,7 @@ pub enum QueueError {
     NotAdoptable {
         /// The queue DB.
         path: PathBuf,
-        /// Why not.
+        /// Reason.
         why: String,
     },
     /// No row, project or entry of that id.
@@ -115,7 +115,7 @@ pub enum QueueError {
     Unknown {
         /// The queue DB.
         path: PathBuf,
-        /// What was looked for.
+        /// Kind of the thing that was looked for.
         what: &'static str,
         /// The id.
         id: String,
@@ -125,9 +125,9 @@ pub enum QueueError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What was attempted.
+        /// Action that failed.
         action: &'static str,
-        /// Why not.
+        /// Error of the system.
         source: std::io::Error,
     },
     /// SQLite refused.
@@ -135,9 +135,9 @@ pub enum QueueError {
     Sqlite {
         /// The database.
         path: PathBuf,
-        /// What was attempted.
+        /// Action that failed.
         action: &'static str,
-        /// Why not.
+        /// Error of SQLite.
         source: rusqlite::Error,
     },
 }

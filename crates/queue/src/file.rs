@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-/// Which queue a file is: it decides the name of its faults.
+/// Role of a queue file: it decides the name of its faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     /// The active queue DB.
@@ -43,7 +43,7 @@ impl Fingerprint {
     }
 }
 
-/// How a database file is written, from byte 18 of its header.
+/// Journal mode of a database file, from byte 18 of its header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum JournalMode {
     /// Rollback journal.
@@ -129,8 +129,7 @@ pub(crate) fn side_file(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// What is wrong with the side files of a database: SQLite would wait for ever for a pipe in the place of
-/// one.
+/// Problem with the side files of a database: SQLite would wait for ever for a pipe in the place of one.
 pub(crate) fn side_file_problem(path: &Path) -> Option<&'static str> {
     [
         ("-journal", "has a `-journal` that is not a regular file"),
@@ -205,7 +204,7 @@ pub(crate) fn not_written(action: &'static str, path: &Path, source: io::Error) 
     }
 }
 
-/// What keeps `path` from being written: its file system, or else its permission bits. For messages.
+/// Obstacle to writing `path`: its file system, or else its permission bits. For messages.
 pub(crate) fn mode_of(path: &Path) -> Option<WriteBar> {
     // What is not there yet lies where its directory lies.
     let there = path.ancestors().find(|above| above.exists())?;

@@ -71,7 +71,7 @@ pub(crate) fn look(
     Ok(())
 }
 
-/// How many rows one transaction binds.
+/// Most rows that one transaction binds.
 const CHUNK: i64 = 2_000;
 
 /// Binds every unbound row; one that cannot be sent, ever, is parked as unreadable.

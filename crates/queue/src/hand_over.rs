@@ -27,7 +27,7 @@ pub struct HandOver {
     pub id: String,
     /// The project root in which the program was started.
     pub checkout: PathBuf,
-    /// When: ISO 8601, UTC.
+    /// Start: ISO 8601, UTC.
     pub started_at: String,
     /// The rows that were there.
     pub known: KnownIds,
@@ -41,7 +41,7 @@ pub struct KnownIds {
 }
 
 impl KnownIds {
-    /// How many there are.
+    /// Number of ids.
     pub fn len(&self) -> usize {
         self.digests.len()
     }

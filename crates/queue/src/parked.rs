@@ -10,7 +10,7 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Row, params};
 use serde_json::{Map, Value, json};
 
-/// Why a row is parked, when this crate decided it. Delivery adds the server's reasons.
+/// Reasons of parking that this crate decides. Delivery adds those of the server.
 pub mod reason {
     /// The local write behind a prepared row was not found.
     pub(crate) const NOT_IN_LOG: &str = "not_in_log";
@@ -22,7 +22,7 @@ pub mod reason {
     pub const CONFLICT: &str = "conflict";
 }
 
-/// What is stored beside the row itself.
+/// Columns stored beside the row itself.
 pub(crate) struct Parking<'a> {
     pub(crate) key: &'a str,
     pub(crate) digest: RowDigest,

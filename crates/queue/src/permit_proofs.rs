@@ -1,4 +1,4 @@
-//! What must not compile. Each proof is one template with a type left open: with the first type the compiler
+//! Code that must not compile. Each proof is one template with a type left open: with the first type the compiler
 //! refuses it, with the second it accepts it, so nothing but the type can be the cause of the refusal.
 //! `cargo test` runs both as documentation tests; a nightly compiler compares the error code, too.
 

@@ -16,7 +16,7 @@ pub(crate) const KEY: &str = "server_rewound";
 /// The warning, as stored and as shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rewound {
-    /// When it was noticed, Unix seconds.
+    /// Time of the observation, in Unix seconds.
     pub at: i64,
     /// The projects whose rows are missing; never empty.
     pub projects: Vec<RewoundProject>,

@@ -128,7 +128,7 @@ pub enum Witness {
     },
     /// Another row of the same capture: whatever holds for it holds for this one.
     Row {
-        /// Which kind the other row is.
+        /// Kind of the other row.
         kind: Kind,
         /// Its key, the event id, or the key columns of a body as a JSON array.
         key: String,

@@ -42,17 +42,17 @@ pub(crate) fn newer(path: &Path, version: i64) -> Fault {
     )
 }
 
-/// Which of this program's tables and triggers a file has.
+/// Tables and triggers of this program in a file.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Parts {
     /// Whether there is a table of ours. A file with none is one of an earlier release.
     pub(crate) ours: bool,
-    /// What a file with tables of ours has lost: the schema that brought the part, and what is missing.
+    /// Parts that a file with tables of ours has lost: the schema that brought each, and its name.
     lost: Vec<(i64, String)>,
 }
 
 impl Parts {
-    /// What a file of schema `version` has lost, if anything. A part that a later schema brings is not lost.
+    /// A part that a file of schema `version` has lost, if any. A part that a later schema brings is not lost.
     pub(crate) fn missing(&self, version: i64) -> Option<&String> {
         self.lost.iter().find(|(since, _)| *since <= version.max(1)).map(|(_, what)| what)
     }
@@ -218,9 +218,9 @@ pub(crate) const OUR_TABLES: [&str; 9] =
 /// The triggers that keep bindings and tallies.
 const TRIGGERS: [&str; 5] = ["bound", "unbound", "moved", "event_left", "body_left"];
 
-/// What schema 2 adds to a receipt: the order of recording (0: before receipts were numbered), where the
-/// row belonged, what it needed to leave and since when it waited; where its bytes are in the table `sent`
-/// (which may be gone by now); and whether it is to be sent once more, so that it settles no row.
+/// Columns that schema 2 adds to a receipt: the order of recording (0: before receipts were numbered); origin,
+/// hold and time of the row; its bytes in the table `sent` (which may be gone by now); and whether it is to be sent
+/// once more, so that it settles no row.
 const RECEIPT_COLUMNS: [(&str, &str); 8] = [
     ("seq", "INTEGER NOT NULL DEFAULT 0"),
     ("place", "INTEGER NOT NULL DEFAULT 0"),
@@ -321,7 +321,7 @@ CREATE TABLE parked (
 CREATE INDEX parked_key ON parked(kind, key);
 ";
 
-/// What [`TRIGGERS`] do.
+/// Statements that create [`TRIGGERS`].
 pub(crate) const OUR_TRIGGERS: &str = "
 CREATE TRIGGER bound AFTER INSERT ON bindings BEGIN
     INSERT INTO tallies(kind, place, hold, waiting) VALUES (new.kind, new.place, new.hold, 1)

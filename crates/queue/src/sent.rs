@@ -17,7 +17,7 @@ const TOTAL: &str = "sent_bytes";
 /// The largest text that a block unpacks to: more than any request of this program holds.
 const MAX_UNPACKED: u64 = 64 << 20;
 
-/// How long and how much of the sent bytes is kept; what exceeds either bound is deleted, oldest first.
+/// Bounds on the age and size of the sent bytes; what exceeds either is deleted, oldest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Keep {
     /// Days.

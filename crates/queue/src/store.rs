@@ -19,7 +19,7 @@ use rusqlite::{
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Why a transaction was given up.
+/// Reason why a transaction was rolled back.
 #[derive(Debug)]
 pub(crate) enum Abort {
     Sql(rusqlite::Error),
@@ -205,7 +205,7 @@ fn ended_uncleanly(path: &Path) -> bool {
         )
 }
 
-/// How the database at `path` keeps its journal; nothing for an absent file and one of zero bytes.
+/// Journal mode of the database at `path`; nothing for an absent file and one of zero bytes.
 pub(crate) fn look_at(path: &Path, role: Role) -> Result<Option<JournalMode>, QueueError> {
     match file::read_db_file(path) {
         Ok(DbFile::Absent) => Ok(None),
@@ -258,7 +258,7 @@ pub(crate) fn connect(path: &Path, role: Role, deadline: Duration) -> Result<Con
     }
 }
 
-/// What an error of SQLite means for a command.
+/// Maps an error of SQLite to the error of a command.
 pub(crate) fn sql_error(
     path: &Path,
     role: Role,

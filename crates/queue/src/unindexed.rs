@@ -21,7 +21,7 @@ pub struct Unindexed {
     pub project_uuid: String,
     /// Their mission's directory name.
     pub mission_slug: String,
-    /// How many.
+    /// Number of bodies.
     pub bodies: u64,
     /// The checkout in which they were captured, if it is known.
     pub checkout: Option<PathBuf>,

@@ -56,7 +56,7 @@ const INSERT_BINDING: &str =
 /// The statements that let rows wait, compiled once for many rows.
 pub(crate) struct Queueing<'c> {
     conn: &'c Connection,
-    /// What a bulk has counted itself; nothing when the triggers count.
+    /// Counts of a bulk; nothing when the triggers count.
     counted: Option<Bulk<'c>>,
     event: CachedStatement<'c>,
     body: CachedStatement<'c>,

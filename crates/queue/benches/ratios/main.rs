@@ -1,4 +1,4 @@
-//! What the queue costs, as a multiple of the same work in bare SQLite (or of one durable write) in the
+//! Cost of the queue, as a multiple of the same work in bare SQLite (or of one durable write) in the
 //! same run, because absolute times depend on the disk of the day.
 //!
 //! `cargo bench -p spec-kitty-queue --bench ratios -- [rows] [part ...]`; nothing here is asserted.
@@ -76,7 +76,7 @@ fn timed(work: impl FnOnce()) -> Took {
     Took { wall: start.elapsed(), cpu: cpu_time().saturating_sub(spent) }
 }
 
-/// What this thread has had of the processor; zero where the system does not tell.
+/// Processor time of this thread; zero where the system does not report it.
 fn cpu_time() -> Duration {
     let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     let spent = stat.split(' ').next().and_then(|field| field.parse().ok());
@@ -270,7 +270,7 @@ fn fill_with(home: &Home, rows: i64, team: impl Fn(i64) -> serde_json::Value, ed
     conn.execute_batch("COMMIT").expect("committed");
 }
 
-/// What a migration would be in SQL alone: insert or ignore, delete.
+/// The least that a migration does, in SQL alone: insert or ignore, delete.
 fn merge_in_sql(bare: &Home, conn: &Connection) -> Took {
     let legacy = bare.legacy();
     conn.execute("ATTACH ?1 AS legacy", [legacy.to_str().expect("a path")]).expect("attached");

@@ -1,4 +1,4 @@
-//! How much memory a migration and a drain of large bodies take at their peak: a process of their own,
+//! Peak memory of a migration and of a drain of large bodies: a process of their own,
 //! because a peak is a process's.
 
 use crate::support::*;

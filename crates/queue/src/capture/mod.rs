@@ -153,7 +153,7 @@ impl Writer {
 
     /// Makes prepared rows wait, in one transaction. To be called after the local write was verified.
     ///
-    /// When it fails the rows stay prepared, and the next settle of the mission finds their witness.
+    /// On failure the rows stay prepared, and the next settle of the mission finds their witness.
     pub fn confirm(&mut self, prepared: Prepared) -> Result<Captured, QueueError> {
         let captured = self.store.write("confirm rows in", |tx| {
             let mut captured = prepared::confirm(tx, &prepared.command)?;
@@ -172,7 +172,7 @@ impl Writer {
     /// Deletes prepared rows, in one transaction, because their local write was undone. A repeated command
     /// prepares its own.
     ///
-    /// When it fails the rows stay prepared, and the next settle of the mission parks them.
+    /// On failure the rows stay prepared, and the next settle of the mission parks them.
     pub fn withdraw(&mut self, prepared: Prepared) -> Result<(), QueueError> {
         self.store.write("take prepared rows back from", |tx| {
             tx.prepare_cached("DELETE FROM prepared WHERE command = ?1")?.execute([&prepared.command])?;

@@ -201,7 +201,7 @@ pub(crate) fn confirm_row(
     Ok(())
 }
 
-/// What [`make_pending`] did.
+/// Result of [`make_pending`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Made {
     /// An event waits.
@@ -272,7 +272,7 @@ fn body_of(head: &Map<String, Value>, payload: &str) -> Option<ArtifactBody> {
     columns?.try_into().ok().map(ArtifactBody::from_columns)
 }
 
-/// How far ahead of the clock the newest row may be and still be followed.
+/// Longest lead of the newest row over the clock that is still followed.
 const CLOCK_STEP_SECONDS: i64 = 24 * 60 * 60;
 
 /// The timestamp of a row that begins to wait now. Rows are sent in the order of their timestamps, so it is

@@ -70,7 +70,7 @@ fn read_leftovers(
     .collect()
 }
 
-/// Which leftovers are proven. A row whose witness is another row follows it, at most once around.
+/// Marks the leftovers that are proven. A row whose witness is another row follows it, at most once around.
 fn judge(leftovers: &[Leftover], elsewhere: LogsElsewhere) -> Vec<bool> {
     let mut evidence = WriteEvidence::new(elsewhere);
     let direct: Vec<bool> = leftovers

@@ -78,7 +78,7 @@ impl WriteEvidence {
     }
 }
 
-/// What some editors put in front of a text.
+/// Byte order mark that some editors put in front of a text.
 const BOM: &[u8] = "\u{feff}".as_bytes();
 
 /// Every `event_id` of a JSON-lines log. A line that is no row is passed over.

@@ -100,8 +100,8 @@ impl Cure {
         migrate::plan(permit.scope(), permit.legacy_path(), permit.queue_path(), true)
     }
 
-    /// What of a project [`Cure::migrate`] would bring in, to be held there under `consent`; none is the
-    /// rows without a project. Changes nothing and creates nothing.
+    /// Rows of a project that [`Cure::migrate`] would bring in, to be held there under `consent`; none is the rows
+    /// without a project. Changes nothing and creates nothing.
     pub fn plan_held(
         permit: &CurePermit,
         project_uuid: Option<&str>,
@@ -126,7 +126,7 @@ impl Cure {
         migrate::adopt(&mut self.store, &self.scope, old_queue, progress)
     }
 
-    /// What [`Cure::import_stores`] would do. Changes nothing and creates nothing.
+    /// Preview of [`Cure::import_stores`]. Changes nothing and creates nothing.
     pub fn plan_store_import(
         permit: &CurePermit,
         projects: &Path,

@@ -68,7 +68,7 @@ pub(crate) fn begin_capture_epoch(tx: &Transaction<'_>) -> Result<(), Abort> {
     Ok(())
 }
 
-/// What [`resend`] would do. The file is only read.
+/// Preview of [`resend`]. The file is only read.
 pub(super) fn plan(
     path: &Path,
     resend: &Resend,
@@ -154,7 +154,7 @@ impl Candidate {
 /// One pass over the selection.
 struct Walk<'a> {
     conn: &'a Connection,
-    /// Where rows are written; nothing in a preview.
+    /// Transaction that writes the rows; nothing in a preview.
     tx: Option<&'a Transaction<'a>>,
     resend: &'a Resend,
     places: &'a Places,

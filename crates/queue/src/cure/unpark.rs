@@ -34,7 +34,7 @@ pub struct Unparked {
 pub struct StillParked {
     /// Its id.
     pub id: i64,
-    /// Why.
+    /// Reason.
     pub why: String,
 }
 
@@ -112,7 +112,7 @@ pub(super) fn retry(
     Ok(done)
 }
 
-/// Why a row that is parked as `owner_unknown` may not wait here; nothing for any other.
+/// Reason why a row that is parked as `owner_unknown` may not wait here; nothing for any other.
 fn owned_elsewhere(store: &ScopedDb, row: &RowToRestore) -> Result<Option<String>, QueueError> {
     let table = LegacyTable::ALL.into_iter().find(|table| table.kind() == row.kind);
     let (Some(table), Some(digest)) = (table, RowDigest::from_slice(&row.digest)) else { return Ok(None) };

@@ -24,7 +24,7 @@ use std::path::Path;
 /// journal that shows that end is gone once it was rolled back.
 pub(crate) const DAMAGED: &str = "damaged";
 
-/// Which queue a file is, for callers with only a path.
+/// Kind of a queue file, for callers with only a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QueueFile {
     /// A scoped queue DB, or `queue.db` without a login.

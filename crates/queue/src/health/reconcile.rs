@@ -52,8 +52,8 @@ pub(super) fn reconcile(tx: &Transaction<'_>) -> Result<(), Abort> {
     Ok(())
 }
 
-/// What was imported and is gone with a page is not known any more: the legacy queue DB may still have
-/// it, and the next migration would take it for moved and delete the last copy.
+/// Forgets imported rows that are gone with a lost page: the legacy queue DB may still have them, and the next
+/// migration would take them for moved and delete the last copy.
 pub(super) fn forget_lost(tx: &Transaction<'_>) -> Result<(), Abort> {
     if !tx.table_exists(None, "imported")? {
         return Ok(());

@@ -19,7 +19,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Row, Transaction, params_from_i
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
-/// What was saved of a damaged queue DB.
+/// Result of salvaging a damaged queue DB.
 ///
 /// While it lives the damaged file is locked, if its header allows that: keep it until the new file has taken
 /// the damaged one's place.
@@ -158,7 +158,7 @@ fn lock(path: &Path, which: QueueFile) -> Result<Option<Connection>, QueueError>
     }
 }
 
-/// Where a row is that came from the legacy queue DB and was not delivered.
+/// Tables that hold the undelivered rows from the legacy queue DB.
 const ROWS: [&str; 4] = ["queue", "body_upload_queue", "body_upload_failure_log", "parked"];
 
 fn copy_rows(

@@ -47,7 +47,7 @@ struct Beyond<'d> {
     next: String,
     /// The largest rowid, if known. It may be wrong.
     last: Option<i64>,
-    /// How many rowids may still be tried one by one, in the whole table.
+    /// Rowids that may still be tried one by one, in the whole table.
     steps: u64,
 }
 
@@ -103,7 +103,7 @@ impl Beyond<'_> {
     }
 }
 
-/// How far behind the damage is looked when nothing tells where the table ends.
+/// Rowids that are tried behind the damage when the end of the table is unknown.
 const GUESS: i64 = 100_000;
 
 /// More rows than the file has room for are not looked for.

@@ -14,7 +14,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 use std::collections::HashMap;
 
-/// What identifies a legacy row, here and in claims.
+/// Identity of a legacy row, here and in claims.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct LegacyKey {
     /// The table, or `<table>#rowid` for a row whose key columns are no text.
@@ -142,8 +142,8 @@ impl<'a> Judge<'a> {
     }
 }
 
-/// Which teams the events of a project name. Only projects that have body or failure-log rows are
-/// kept, so memory follows those tables and not the events.
+/// Teams that the events of a project name. Only projects with body or failure-log rows are kept, so that memory
+/// follows those tables and not the events.
 struct Projects {
     team: String,
     /// Project -> (names ours, names another).

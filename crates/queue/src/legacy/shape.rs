@@ -124,7 +124,7 @@ const FAILURE_KEY: [&str; 8] = [
     "failure_reason",
 ];
 
-/// Which tables and columns one file has.
+/// Tables and columns of one file.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FileShape {
     tables: [Vec<String>; 3],

@@ -126,7 +126,7 @@ impl FileMeta {
         self.values.get(key)
     }
 
-    /// Why the file is not to be trusted, if so.
+    /// Reason not to trust the file, if there is one.
     pub(crate) fn damage(&self) -> Option<String> {
         let version = self.get("schema_version").and_then(|text| text.parse().ok()).unwrap_or_default();
         let known = self.get(health::DAMAGED).or(self.parts.missing(version)).cloned();

@@ -16,7 +16,7 @@ pub enum DrainedBy {
 /// The newest drain that sent a request, or failed before one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastAttempt {
-    /// When it ended, Unix seconds.
+    /// End, in Unix seconds.
     pub at: i64,
     /// A stable name: `delivered`, `nothing_to_do`, `waiting`, `incomplete`, or the reason why it stopped
     /// (`unreachable`, `unauthorized`, `everything_refused`, ...).
@@ -47,7 +47,7 @@ impl LastAttempt {
 /// The newest drain of a daemon that delivered something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DaemonDelivery {
-    /// When it ended, Unix seconds.
+    /// End, in Unix seconds.
     pub at: i64,
     /// Events that left.
     pub events: u64,

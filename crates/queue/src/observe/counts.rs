@@ -53,9 +53,9 @@ pub struct QueueCounts {
     pub parked: RowCounts,
     /// Rows that wait for a decision, by project and reason.
     pub held: Vec<HeldRows>,
-    /// When the oldest row that may leave began to wait, Unix seconds.
+    /// Time since which the oldest row that may leave has waited, in Unix seconds.
     pub oldest_pending_at: Option<i64>,
-    /// When the newest receipt of a delivery was written, Unix seconds.
+    /// Time of the newest receipt of a delivery, in Unix seconds.
     pub last_delivery: Option<i64>,
     /// End and reason of the pause that the last drain recorded.
     pub pause: Option<Pause>,
@@ -75,9 +75,9 @@ pub struct QueueCounts {
 /// Rows that may leave and are not due yet: the server did not take them the last time.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct NextAttempt {
-    /// How many bodies wait.
+    /// Number of bodies that wait.
     pub bodies: u64,
-    /// When the first of them is due, Unix seconds.
+    /// Time of the first attempt that is due, in Unix seconds.
     pub next_attempt_at: f64,
 }
 
@@ -86,7 +86,7 @@ pub struct NextAttempt {
 pub struct Pause {
     /// Unix seconds; may have passed.
     pub until: f64,
-    /// Why.
+    /// Reason of the pause.
     pub reason: String,
 }
 

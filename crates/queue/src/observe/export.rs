@@ -18,7 +18,7 @@ const TABLES: &[&str] =
 /// An iterator over the lines of an export, without their line ends. Each is an object with `table` and
 /// the row's columns as stored; bytes are `{"hex": ...}`, and text that is no UTF-8 is
 /// `{"text_hex": ...}`. Rows are read page by page, so nothing is locked while a line is written somewhere.
-/// Where a table is damaged there is an error in its place, and the next table follows.
+/// In the place of a damaged table there is an error, and the next table follows.
 #[derive(Debug)]
 pub struct Export(Paged<String>);
 

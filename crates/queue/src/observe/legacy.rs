@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use serde::Serialize;
 use std::path::Path;
 
-/// What waits in the legacy queue DB.
+/// Counts of the rows in the legacy queue DB.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct LegacyObservation {
     /// Rows that belong to the scope; zero without a scope.

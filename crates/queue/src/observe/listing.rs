@@ -19,7 +19,7 @@ use std::path::Path;
 /// A parked row, without its payload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ParkedRow {
-    /// What `sync parked` commands name it by.
+    /// Id for `sync parked` commands.
     pub id: i64,
     /// `event`, `body` or `failure_log`.
     pub kind: &'static str,
@@ -27,9 +27,9 @@ pub struct ParkedRow {
     pub key: String,
     /// Its project.
     pub project_uuid: Option<String>,
-    /// Why it is parked.
+    /// Reason of the parking.
     pub reason: String,
-    /// What was found or answered, verbatim.
+    /// Text of the finding or of the answer, verbatim.
     pub detail: String,
     /// Unix seconds; shown as an instant.
     #[serde(serialize_with = "instant")]
@@ -65,13 +65,13 @@ pub struct Receipt {
     pub key: String,
     /// The digest of what was delivered or dropped.
     pub digest: RowDigest,
-    /// Where it went; empty for a drop.
+    /// Destination; empty for a drop.
     pub server: String,
     /// Unix seconds.
     pub at: i64,
     /// `delivered`, `duplicate` or `dropped`.
     pub outcome: String,
-    /// Why it was dropped.
+    /// Reason of a drop.
     pub reason: String,
 }
 
@@ -171,7 +171,7 @@ pub fn observe_receipts(
     })
 }
 
-/// How many receipts are older than `before` (Unix seconds): what a collection would remove.
+/// Number of receipts older than `before` (Unix seconds), which a collection would remove.
 pub fn observe_collectable(path: &Path, before: i64) -> Result<u64, ObserveError> {
     of_ours(path, |conn| {
         let count = conn
@@ -180,9 +180,8 @@ pub fn observe_collectable(path: &Path, before: i64) -> Result<u64, ObserveError
     })
 }
 
-/// What the next drain would send, oldest first within each project, at most `limit` rows.
-/// Unbound rows of another program are not in it: they are held. Without
-/// `payloads` no document is read.
+/// Rows that the next drain would send, oldest first within each project, at most `limit`. Unbound rows of another
+/// program are not among them: they are held. Without `payloads` no document is read.
 pub fn observe_outgoing(
     path: &Path,
     consent: &dyn ConsentView,

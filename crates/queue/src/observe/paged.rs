@@ -10,9 +10,9 @@ use rusqlite::{Connection, ErrorCode};
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
-/// How much is held in memory at a time; a single larger row is held alone.
+/// Most bytes in memory at a time; a single larger row is held alone.
 pub(super) const PAGE_BYTES: usize = 1024 * 1024;
-/// How many rows are held in memory at a time.
+/// Most rows in memory at a time.
 pub(super) const PAGE_ROWS: usize = 500;
 
 /// One page: the last rowid it looked at, and what it holds.

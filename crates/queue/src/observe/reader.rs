@@ -21,7 +21,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, ffi};
 use std::path::Path;
 use std::time::Duration;
 
-/// How often a file that keeps changing under `immutable` is tried.
+/// Attempts to read a file that keeps changing under `immutable`.
 const TRIES: usize = 3;
 
 /// Runs `look` on one consistent snapshot of `path`; nothing for an absent file and for one of zero

@@ -25,8 +25,8 @@ pub struct WaitingRow {
     pub event_type: Option<String>,
     /// The envelope of an event, as stored; empty when it is no text.
     pub data: String,
-    /// What keeps the row from ever being sent, as far as storage tells: a missing key, an envelope that
-    /// is no JSON object, a body whose hash is not its content's.
+    /// Defect that keeps the row from ever being sent, as far as storage shows: a missing key, an envelope that is no
+    /// JSON object, a body with the hash of another content.
     pub problem: Option<String>,
 }
 
@@ -122,9 +122,9 @@ pub fn observe_unsettled(path: &Path) -> Result<Vec<Unsettled>, ObserveError> {
     Ok(seen.unwrap_or_default())
 }
 
-/// Which of these event ids the queue DB knows already: waiting, prepared, delivered, dropped, or parked with
-/// an answer. Capturing one of them again is a no-op. One that is parked as `not_in_log` is not known: a
-/// capture puts it back.
+/// Event ids among these that the queue DB has already: waiting, prepared, delivered, dropped, or parked with an
+/// answer. Capturing one of them again is a no-op. One that is parked as `not_in_log` is not among them: a capture
+/// puts it back.
 pub fn observe_known_events(path: &Path, ids: &[String]) -> Result<HashSet<String>, ObserveError> {
     let seen = read_only(path, Role::Active, |conn| {
         let ours = check_version(path, &read_meta(conn)?)? > 0;

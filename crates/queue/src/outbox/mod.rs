@@ -44,7 +44,7 @@ pub struct Outbox {
     settled: u64,
 }
 
-/// What is known of a row that was handed out.
+/// Facts about a row that was handed out.
 #[derive(Debug)]
 struct HandedOut {
     key: String,
@@ -54,7 +54,7 @@ struct HandedOut {
     known: bool,
 }
 
-/// How much one batch may hold.
+/// Bounds of one batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchLimits {
     /// At most this many rows.
@@ -130,7 +130,7 @@ pub struct OutgoingEvent {
     pub data: String,
     /// Its digest.
     pub digest: RowDigest,
-    /// How often it was refused before.
+    /// Number of earlier refusals.
     pub retry_count: i64,
 }
 
@@ -143,7 +143,7 @@ pub struct OutgoingBody {
     pub body: ArtifactBody,
     /// Its digest.
     pub digest: RowDigest,
-    /// How often it was tried before.
+    /// Number of earlier attempts.
     pub retry_count: i64,
 }
 
@@ -173,7 +173,7 @@ pub enum RowOutcome {
     /// It was not taken this time. A body is not offered again before `not_before`; an event is only
     /// counted, because it must not let later events overtake it.
     Retry {
-        /// Why.
+        /// Reason.
         error: String,
         /// Unix seconds.
         not_before: f64,
@@ -197,7 +197,7 @@ pub struct RecordedRequest<'a> {
 pub struct SentBytes<'a> {
     /// gzip of the text that the spans point into.
     pub packed: &'a [u8],
-    /// Where in the unpacked text each row is.
+    /// Range of each row in the unpacked text.
     pub spans: &'a [(RowId, Range<usize>)],
 }
 

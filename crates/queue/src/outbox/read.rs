@@ -84,7 +84,7 @@ impl Sendable for OutgoingBody {
     }
 }
 
-/// What one look at the file found.
+/// Result of one read of the file.
 struct BatchRead<T> {
     batch: Option<RowBatch<T>>,
     /// Of the rows of the batch, in their order: whether a receipt or a row of that key left before.

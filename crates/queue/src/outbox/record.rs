@@ -99,7 +99,7 @@ struct Receipts<'a> {
     at: i64,
     /// The number of the newest receipt.
     seq: i64,
-    /// Where the bytes of the request are that is being recorded.
+    /// Block with the bytes of the request that is being recorded.
     block: Option<i64>,
     spans: HashMap<RowId, Range<usize>>,
 }

@@ -26,7 +26,7 @@ struct StoredRefusals {
 }
 
 impl Outbox {
-    /// What earlier drains remembered about the rows of `kind`.
+    /// Refusals of rows of `kind` that earlier drains recorded.
     pub fn refusals(&mut self, kind: Kind) -> Result<RefusalMemory, QueueError> {
         let text = self.store.read("read the refusals of", |tx| Ok(meta(tx, key(kind))?))?;
         let stored: StoredRefusals =

@@ -111,7 +111,7 @@ impl SendingOrder {
 }
 
 impl ProjectStreams {
-    /// When the oldest row began to wait; nothing when none waits.
+    /// Time since which the oldest row has waited, with its id; nothing when none waits.
     pub(crate) fn oldest(&self, conn: &Connection, kind: Kind) -> rusqlite::Result<Option<(f64, i64)>> {
         let mut oldest = None;
         for OpenStream { place, hold, from } in &self.streams {

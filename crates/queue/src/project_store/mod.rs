@@ -58,7 +58,7 @@ pub enum StoreReading {
 pub struct StoreRows {
     /// The account that its rows were admitted for; none before the first delivery.
     pub target: Option<Scope>,
-    /// What the user decided about the project there.
+    /// The user's decision about the project, as the store records it.
     pub decision: StoreDecision,
     /// Rows of the present opt-in that wait.
     pub ready: RowCounts,
@@ -77,7 +77,7 @@ impl StoreRows {
     }
 }
 
-/// What the user decided about a project, as its store records it.
+/// The user's decision about a project, as its store records it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StoreDecision {
@@ -149,7 +149,7 @@ fn is_project(name: &str) -> bool {
         && name.bytes().any(|byte| !matches!(byte, b'0' | b'-'))
 }
 
-/// Why rows of these stores must not be imported now: the other program is moving rows of this home by itself.
+/// Manifest of the move that the other program is making in this home, if any: rows must not be imported meanwhile.
 pub(crate) fn running_migration(projects: &Path) -> Option<PathBuf> {
     #[derive(serde::Deserialize)]
     struct StoreManifest {
@@ -195,7 +195,7 @@ pub fn observe_layout(projects: &Path) -> StoreLayout {
     }
 }
 
-/// Which rows of the project stores the queue DBs of a home have imported.
+/// Rows of the project stores that the queue DBs of a home have imported.
 #[derive(Debug, Default)]
 pub(crate) struct Imports {
     /// The newest capture number by project.

@@ -31,7 +31,7 @@ pub(crate) struct StoreRow {
     /// The columns of its table, in the order of `LegacyTable::columns`.
     pub(crate) columns: Vec<SqlValue>,
     pub(crate) repo_slug: Option<String>,
-    /// Why it cannot enter its table, if it cannot.
+    /// Reason why it cannot enter its table, if it cannot.
     pub(crate) unfit: Option<String>,
 }
 

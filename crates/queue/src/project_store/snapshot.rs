@@ -32,7 +32,7 @@ pub(crate) struct StoreFacts {
     pub(crate) is_sending: bool,
 }
 
-/// What came of sending an event.
+/// Result of sending an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Attempt {
     /// The server has it.

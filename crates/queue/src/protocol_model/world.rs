@@ -34,7 +34,7 @@ impl Account {
     }
 }
 
-/// How often each thing outside the commands may still happen.
+/// Remaining number of each event outside the commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Budget {
     /// Facts that commands may make, beside the legacy row.
@@ -91,7 +91,7 @@ pub(super) struct Queue {
 /// [`Hold`] as its column has it.
 pub(super) type StoredHold = u8;
 
-/// What a process is doing, and how far it is.
+/// Command of a process, and the step it has reached.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Command {
     Capture { row: Row, account: Account, step: CaptureStep },
@@ -244,7 +244,7 @@ impl World {
 }
 
 impl Machine {
-    /// What a copy onto another machine has: the files, and no process.
+    /// A copy onto another machine: the files, and no process.
     pub(super) fn copied(&self) -> Self {
         Self { lock: self.lock + 1, daemon: None, foreground_at: None, daemon_at: None, ..self.clone() }
     }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 const OURS: [&str; 3] = ["01A", "01B", "01C"];
 
-/// What a process is doing when it reaches a point. Exhaustive: a new point does not compile until the
+/// Act during which a process reaches a point. Exhaustive: a new point does not compile until the
 /// matrix knows it.
 fn act_at(point: FaultPoint) -> Act {
     match point {

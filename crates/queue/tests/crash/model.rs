@@ -28,7 +28,7 @@ enum Step {
     Retry { account: usize },
 }
 
-/// Who takes a step.
+/// Process that takes a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Process {
     /// This one.
@@ -58,7 +58,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What one account's queue DB holds.
+/// Content of one account's queue DB.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Account {
     /// Facts that wait, by key.

@@ -1,5 +1,5 @@
-//! What happens to a queue, as every command and drain does it: used by processes that may die and by
-//! the test that looks afterwards.
+//! Acts on a queue, as commands and drains perform them: used by processes that may die and by the test that
+//! looks afterwards.
 
 use crate::support::*;
 use contract::Scope;
@@ -151,17 +151,17 @@ impl Stage {
         self.cure(scope).retry_parked(&ids, |_| Vec::new()).expect("retried")
     }
 
-    /// How often each fact waits in the scope's queue DB.
+    /// Number of times that each fact waits in the scope's queue DB.
     pub fn waiting(&self, scope: &Scope) -> BTreeMap<Fact, u32> {
         self.facts_in(&self.queue(scope), "SELECT event_id, data FROM queue")
     }
 
-    /// How often each fact is parked there.
+    /// Number of times that each fact is parked there.
     pub fn parked(&self, scope: &Scope) -> BTreeMap<Fact, u32> {
         self.facts_in(&self.queue(scope), "SELECT key, payload FROM parked WHERE kind = 0")
     }
 
-    /// How often each fact lies in the legacy queue DB.
+    /// Number of times that each fact lies in the legacy queue DB.
     pub fn in_legacy(&self) -> BTreeMap<Fact, u32> {
         self.facts_in(&self.legacy(), "SELECT event_id, data FROM queue")
     }
@@ -201,7 +201,7 @@ impl Stage {
     }
 }
 
-/// Which of the two a stored event is.
+/// Content of a stored event, one of two.
 fn content(data: &str) -> char {
     if data.contains("WPStatusChanged") { 'c' } else { 'l' }
 }
@@ -246,7 +246,7 @@ pub fn unnamed() -> Vec<String> {
     (0..20).map(|number| format!("01N{number:02}")).collect()
 }
 
-/// What a migration of [`legacy_of_two`] ends at, whatever happened on the way.
+/// The end of a migration of [`legacy_of_two`], whatever happened on the way.
 #[track_caller]
 pub fn assert_migrated(stage: &Stage, after: &str) {
     let mut expected = once(unnamed().iter().map(String::as_str).chain(["01O"]), 'l');

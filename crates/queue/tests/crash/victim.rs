@@ -9,7 +9,7 @@ use std::io::{BufRead as _, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
-/// What a process does.
+/// Act of a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Act {
     Capture { ids: Vec<String>, bodies: Vec<String> },

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::ffi::{c_int, c_void};
 use std::sync::{Mutex, Once, PoisonError};
 
-/// How an operation fails.
+/// Failure of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// A write finds no space.
@@ -21,7 +21,7 @@ pub enum Fault {
     TruncateFails,
 }
 
-/// What the disk of this thread is going to do.
+/// Planned failures of this thread's disk.
 #[derive(Clone, Copy)]
 struct Plan {
     fault: Fault,

@@ -1,5 +1,5 @@
-//! What an older program finds in a file of ours: its own tables, as it would have made them, with rows
-//! as it would have written them; and what its writes do to ours.
+//! Older programs on a file of ours: they find their own tables and rows as they would have written them, and their
+//! writes reach ours.
 
 use crate::support::*;
 use queue::{NewRow, Witness, observe_counts};

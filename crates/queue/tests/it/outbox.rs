@@ -1,4 +1,4 @@
-//! What may leave, in which order, and what becomes of it.
+//! Rows that may leave, their order, and the record of each outcome.
 
 use crate::support::*;
 use contract::Consent;

@@ -81,7 +81,7 @@ fn capture_body(home: &Home, path: &str, text: &str) {
     writer.confirm(prepared).expect("confirmed");
 }
 
-/// What waits: ids and texts of events, in the order in which they leave.
+/// Waiting events: ids and texts, in the order in which they leave.
 fn waiting(home: &Home) -> Vec<(String, String)> {
     let batch = home.outbox(&scope()).read_events(PLENTY, &everybody_in, &SkipSet::default()).expect("read");
     let rows = batch.map(|batch| batch.rows).unwrap_or_default();

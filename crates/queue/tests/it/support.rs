@@ -45,7 +45,7 @@ impl Home {
         copy_tree(fixture, &self.root());
     }
 
-    /// What the gate would have seen: everything coherent, the active queue as it is.
+    /// Facts of a coherent machine, with the active queue as it is.
     pub fn facts(&self, scope: &Scope) -> Facts {
         let queue_path = self.scoped(scope);
         // Busy is a result of its own (exit 69): the caller tries again.
@@ -271,5 +271,5 @@ pub fn legacy_failure(conn: &Connection, project: &str, path: &str) {
     .expect("a failure");
 }
 
-/// What the reference creates.
+/// Tables that the reference creates.
 pub const REFERENCE_TABLES: &str = include_str!("../../../../testkit/src/reference_tables.sql");

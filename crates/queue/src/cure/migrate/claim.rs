@@ -8,7 +8,7 @@ use crate::store::Abort;
 use contract::{LegacyRowCounts, Scope};
 use rusqlite::{Transaction, params};
 
-/// What was claimed.
+/// Result of claiming.
 pub(super) struct Claimed {
     pub(super) shape: FileShape,
     /// Rows of the scope.

@@ -83,7 +83,7 @@ fn copy(
     Ok(report)
 }
 
-/// What [`adopt`] would do. Changes nothing and creates nothing.
+/// Preview of [`adopt`]. Changes nothing and creates nothing.
 pub(in crate::cure) fn plan_adoption(
     scope: &Scope,
     old_queue: &Path,

@@ -27,7 +27,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Which project stores are imported.
+/// Selection of project stores to import.
 #[derive(Clone, Debug, Default)]
 pub struct StoreSelection {
     /// Only this project.
@@ -38,7 +38,7 @@ pub struct StoreSelection {
     pub include_delivered: bool,
 }
 
-/// What became of one project store.
+/// Import of one project store.
 #[derive(Clone, Debug, Serialize)]
 pub struct StoreImport {
     /// The file.
@@ -46,12 +46,12 @@ pub struct StoreImport {
     pub path: PathBuf,
     /// The project.
     pub project_uuid: String,
-    /// What was done with it.
+    /// Result of the import.
     pub result: StoreResult,
     /// Its rows.
     #[serde(flatten)]
     pub rows: ImportedRows,
-    /// What the user decided about the project there.
+    /// The user's decision about the project, as the store records it.
     pub decision: StoreDecision,
 }
 
@@ -88,7 +88,7 @@ impl ImportedRows {
     }
 }
 
-/// What was done with a project store, or why nothing was.
+/// Result of importing a project store, or the reason why nothing was imported.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StoreResult {
@@ -113,12 +113,12 @@ pub enum StoreResult {
     },
     /// The other program is at work on it.
     Busy {
-        /// What it does.
+        /// Its activity.
         detail: String,
     },
     /// It cannot be read, or must not be.
     Unreadable {
-        /// Why.
+        /// The problem.
         detail: String,
     },
 }
@@ -137,7 +137,7 @@ pub(in crate::cure) fn import(
     })
 }
 
-/// What [`import`] would do. Changes nothing and creates nothing.
+/// Preview of [`import`]. Changes nothing and creates nothing.
 pub(in crate::cure) fn plan_import(
     scope: &Scope,
     projects: &Path,
@@ -219,7 +219,7 @@ fn each_store(
     Ok(done)
 }
 
-/// Why the rows of a store must not become rows of `scope` now.
+/// Reason why the rows of a store must not become rows of `scope` now.
 fn obstacle(facts: &StoreFacts, scope: &Scope, selection: &StoreSelection) -> Option<StoreResult> {
     if facts.is_sending {
         let detail = "the release that wrote it is sending its rows".to_owned();

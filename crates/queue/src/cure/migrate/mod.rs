@@ -49,9 +49,9 @@ use std::path::{Path, PathBuf};
 pub struct MigrationReport {
     /// Whether nothing was changed.
     pub dry_run: bool,
-    /// Where the rows came from.
+    /// The legacy queue DB.
     pub from: PathBuf,
-    /// Where they went; null without an account.
+    /// The scoped queue DB; null without an account.
     #[serde(serialize_with = "path_or_null")]
     pub to: PathBuf,
     /// Rows now in the scoped queue DB that were not there before.
@@ -140,7 +140,7 @@ impl CopyOutcome {
     }
 }
 
-/// How many rounds are run when another program keeps writing the legacy file.
+/// Most rounds while another program keeps writing the legacy file.
 const ROUNDS: usize = 5;
 
 /// Moves the legacy rows of `scope` into `store`.

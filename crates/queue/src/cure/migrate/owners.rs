@@ -19,12 +19,12 @@ use rusqlite::{Connection, params};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-/// Which rows of the legacy queue DB other queue DBs own.
+/// Rows of the legacy queue DB that other queue DBs own.
 #[derive(Debug, Default)]
 pub(super) struct Owners {
     /// The hash of the owner's scope, by the key of the row.
     owned: HashMap<LegacyKey, String>,
-    /// How many they are.
+    /// Number of such rows.
     pub(super) counts: LegacyRowCounts,
     /// A queue DB that may own any of the other rows, because it cannot be read.
     pub(super) unread: Option<PathBuf>,
@@ -160,7 +160,7 @@ fn owner_and_past(conn: &Connection, path: &Path) -> Result<Option<(String, Had)
     Ok(scope.filter(|_| had.imported || had.receipts).map(|scope| (scope, had)))
 }
 
-/// Which records of the past a queue DB has.
+/// Records of the past in a queue DB.
 #[derive(Clone, Copy, Debug)]
 struct Had {
     imported: bool,

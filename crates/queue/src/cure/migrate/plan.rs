@@ -16,7 +16,7 @@ use contract::Scope;
 use rusqlite::{Connection, Row};
 use std::path::Path;
 
-/// What a migration of `scope` would do. Changes nothing, creates nothing.
+/// Preview of a migration of `scope`. Changes nothing, creates nothing.
 pub(in crate::cure) fn plan(
     scope: &Scope,
     legacy_path: &Path,
@@ -44,7 +44,7 @@ pub(in crate::cure) fn plan(
     Ok(planned.unwrap_or(empty))
 }
 
-/// What of `project` a migration of `scope` would bring in, to be held under `consent`.
+/// Rows of `project` that a migration of `scope` would bring in, to be held under `consent`.
 pub(in crate::cure) fn plan_held(
     scope: &Scope,
     legacy_path: &Path,
@@ -79,7 +79,7 @@ struct Seen<'r> {
     row: &'r Row<'r>,
     /// Nothing for a row of another scope.
     outcome: Option<CopyOutcome>,
-    /// Whose project it is, when it can be read.
+    /// Project and hold of the row, when they can be read.
     place: Option<&'r (Place, Hold)>,
 }
 

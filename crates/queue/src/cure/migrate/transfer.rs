@@ -22,7 +22,7 @@ use rusqlite::{CachedStatement, Connection, Row, Transaction, params, params_fro
 use std::collections::HashMap;
 use std::path::Path;
 
-/// How many rows pass between two reports of progress.
+/// Rows between two reports of progress.
 const PROGRESS_ROWS: u64 = 1_000;
 
 /// Copies every row that the scope has claimed.
@@ -96,8 +96,8 @@ pub(super) fn is_claimed(conn: &Connection, key: &LegacyKey, scope: &str) -> rus
         .exists([key.source, &key.key, scope])
 }
 
-/// Which tables of the scoped file hold anything a legacy row could meet. Most migrations meet nothing,
-/// and need not ask for every row.
+/// Tables of the scoped file that hold anything a legacy row could meet. Most migrations meet nothing, and need not
+/// ask for every row.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TargetContents {
     /// Whether anything was ever moved in.
@@ -202,7 +202,7 @@ pub(super) struct Transfer<'t> {
     queueing: Queueing<'t>,
     imported: CachedStatement<'t>,
     known: TargetContents,
-    /// What every row needs before it may leave; by default the hold of the row itself.
+    /// Hold given to every row; by default that of the row itself.
     hold: Option<Hold>,
     /// A queue DB that may own what would be moved in, because it cannot be read.
     unread: Option<&'t Path>,
@@ -383,7 +383,7 @@ pub(super) struct Belonging {
     pub(super) place: Place,
     pub(super) hold: Hold,
     pub(super) digest: RowDigest,
-    /// Why the row cannot enter its table, if it cannot.
+    /// Reason why the row cannot enter its table, if it cannot.
     pub(super) unfit: Option<String>,
 }
 
