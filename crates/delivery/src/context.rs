@@ -11,7 +11,7 @@ pub struct DeliveryContext {
     pub home: Home,
     /// The environment, as it was at start.
     pub environment: Environment,
-    /// What the session key is made of.
+    /// Facts about the machine from which the session key is derived.
     pub machine: Machine,
     /// The HTTP client.
     pub client: Client,

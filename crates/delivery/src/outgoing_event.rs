@@ -18,7 +18,7 @@ use std::borrow::Cow;
 /// reads it inside its batch.
 pub const MAX_DEPTH: u32 = 96;
 
-/// Why a stored row cannot be sent as it is. Each parks that row with [`Unsendable::code`].
+/// Reason why a stored row cannot be sent as it is. Each parks that row with [`Unsendable::code`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unsendable {
     /// Not JSON.

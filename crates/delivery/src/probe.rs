@@ -21,7 +21,7 @@ use std::time::Duration;
 /// A person waits for the answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What a server answered to the question for its health.
+/// Answer of a server to a health request.
 #[derive(Clone, Debug, PartialEq, strum::IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum Reachability {
@@ -29,7 +29,7 @@ pub enum Reachability {
     Connected {
         /// The version of its limits document.
         contract_version: Option<String>,
-        /// What one batch may hold.
+        /// Limits of one batch.
         limits: IngressLimits,
     },
     /// 401: it is there, and wants a login, or another one.
@@ -195,7 +195,7 @@ pub fn fetch_login_probe(context: &DeliveryContext) -> Result<LoginProbe, TokenE
 pub enum SessionState {
     /// It is known and active.
     Active {
-        /// How often its refresh token was rotated, if the server reports it.
+        /// Number of rotations of its refresh token, if the server reports it.
         generation: Option<u64>,
     },
     /// The token is not accepted: log in again, unless a refresh helps.

@@ -13,7 +13,7 @@ use std::time::Duration;
 /// Time for one question.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Why the receipts could not be checked.
+/// Reason why the receipts could not be checked.
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
     /// No token of this account may be sent to its server.

@@ -17,7 +17,7 @@ pub struct ServerAddress {
     loopback: bool,
 }
 
-/// Why a URL is no destination. The text never shows a password that the URL may hold.
+/// Reason why a URL is no destination. The text never shows a password that the URL may hold.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ServerAddressError {
     /// Not a server URL.
@@ -76,8 +76,8 @@ impl ServerAddress {
         self.loopback
     }
 
-    /// Where a `Location` header of an answer to `from` leads, when that is the same origin and below
-    /// the same scheme, host and port; `Err` holds the host it leads to instead.
+    /// Target of a `Location` header in an answer to `from`, when its scheme, host and port are those of this address;
+    /// `Err` holds the host of any other target.
     pub(crate) fn same_origin(&self, from: &str, location: &str) -> Result<String, String> {
         let target = Url::parse(from).and_then(|from| from.join(location));
         let target = target.map_err(|_| "an address that is not a URL".to_owned())?;

@@ -14,7 +14,7 @@ use std::time::Duration;
 /// Time for one request. Deleting a large project takes the server a while.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Why the server did not do what was asked.
+/// Reason why the server did not carry out a request.
 #[derive(Debug, thiserror::Error)]
 pub enum SharingError {
     /// No token of this account may be sent to its server.

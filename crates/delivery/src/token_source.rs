@@ -43,7 +43,7 @@ struct HeldSession {
     session: Session,
 }
 
-/// Why there is no token. Nothing was sent when this is returned.
+/// Reason why there is no token. Nothing was sent when this is returned.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
     /// No server is configured.

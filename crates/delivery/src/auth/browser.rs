@@ -11,7 +11,7 @@ use std::time::Duration;
 use url::form_urlencoded::Serializer;
 use zeroize::Zeroizing;
 
-/// How long the user has for the browser's part.
+/// Time that the user has for the browser's part.
 pub const BROWSER_PATIENCE: Duration = Duration::from_secs(300);
 
 /// Runs the browser flow to its end.

@@ -50,7 +50,7 @@ impl Callback {
         Ok(Self { listener, redirect_uri: format!("http://127.0.0.1:{port}{path}") })
     }
 
-    /// Where the server sends the browser.
+    /// Address to which the server sends the browser.
     pub(super) fn redirect_uri(&self) -> &str {
         &self.redirect_uri
     }

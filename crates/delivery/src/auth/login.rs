@@ -57,7 +57,7 @@ pub struct LoginReport {
     pub previous_scope: Option<Scope>,
     /// The scope now.
     pub scope: Option<Scope>,
-    /// Why the session cache could not be written. The login is valid; commands take a little longer.
+    /// Failure to write the session cache. The login is valid; commands take a little longer.
     pub card_problem: Option<String>,
 }
 

@@ -19,7 +19,7 @@ pub enum LoginError {
     /// Nothing answers there; no browser was opened.
     #[error("no server answers: {why}")]
     NoServer {
-        /// What happened instead; names the host.
+        /// Failure of the connection; names the host.
         why: String,
     },
     /// Something answers there, and it is no sync server; no browser was opened.
@@ -27,7 +27,7 @@ pub enum LoginError {
     NotAServer {
         /// Host and port.
         host: String,
-        /// What it answered.
+        /// The answer.
         why: String,
     },
     /// The OAuth part failed.
@@ -41,7 +41,7 @@ pub enum LoginError {
     Account {
         /// Host and port.
         host: String,
-        /// What is wrong.
+        /// Defect of the answer.
         why: String,
     },
     /// The answer lacks a part.

@@ -27,7 +27,7 @@ pub enum Revoked {
     No(String),
 }
 
-/// Why a login is still active.
+/// Reason why a login is still active.
 #[derive(Debug, thiserror::Error)]
 pub enum LogoutError {
     /// The session file cannot be removed.

@@ -40,7 +40,7 @@ pub enum Flow {
     Cancel,
 }
 
-/// What the user has to type at the server's page.
+/// Code to type at the server's page.
 #[derive(Clone, Copy, Debug)]
 pub struct DeviceCode<'a> {
     /// The code, in groups of four.
@@ -49,7 +49,7 @@ pub struct DeviceCode<'a> {
     pub verification_uri: &'a str,
     /// The page with the code filled in, when the server offers one.
     pub verification_uri_complete: Option<&'a str>,
-    /// How long the code lives.
+    /// Lifetime of the code.
     pub expires_in: Duration,
 }
 

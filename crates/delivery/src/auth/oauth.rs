@@ -12,7 +12,7 @@ use system::machine::Machine;
 use url::form_urlencoded::Serializer;
 use zeroize::Zeroizing;
 
-/// Why an OAuth route gave nothing.
+/// Failure of an OAuth request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OAuthFailure {
     /// No answer.

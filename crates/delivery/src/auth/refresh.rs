@@ -21,12 +21,12 @@ use system::{FileLock, LockError};
 
 /// An access token with less than this left counts as expired.
 pub(crate) const ACCESS_MARGIN: SignedDuration = SignedDuration::from_secs(5);
-/// How long a refresh waits for another one.
+/// Longest wait for another refresh.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Longest pause after a benign replay.
 const REPLAY_PAUSE: Duration = Duration::from_secs(2);
 
-/// Where the usable session came from.
+/// Usable session, by its source.
 #[derive(Clone, Debug)]
 pub enum Refreshed {
     /// Another process had refreshed meanwhile; nothing was sent.
@@ -35,7 +35,7 @@ pub enum Refreshed {
     Renewed(Session),
 }
 
-/// Why there is no usable session.
+/// Reason why there is no usable session.
 #[derive(Debug, thiserror::Error)]
 pub enum RefreshError {
     /// A logout happened meanwhile.
@@ -197,7 +197,7 @@ fn settle_rejection(
     adopt_valid(store, is_ours)
 }
 
-/// What another process stored meanwhile, if it can be used.
+/// Session that another process stored meanwhile, if it can be used.
 fn adopt_valid(store: &SessionStore, is_ours: &dyn Fn(&Session) -> bool) -> Result<Refreshed, RefreshError> {
     let stored = read_ours(store, is_ours)?;
     if is_valid(&stored) {

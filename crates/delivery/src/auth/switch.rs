@@ -26,7 +26,7 @@ pub struct Switched {
     pub scope: Option<Scope>,
 }
 
-/// Why the team was not changed.
+/// Reason why the team was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum SwitchError {
     /// Not logged in.
@@ -38,15 +38,15 @@ pub enum SwitchError {
     /// No private teamspace of that id or name.
     #[error("`{}` is not one of your private teamspaces: {}", contract::text::printable(.wanted), listed(.available))]
     Unknown {
-        /// What was asked for.
+        /// Id or name that was asked for.
         wanted: String,
-        /// What there is.
+        /// Private teamspaces of the account.
         available: Vec<Team>,
     },
     /// Several have that name.
     #[error("`{}` is the name of several private teamspaces; use an id: {}", contract::text::printable(.wanted), listed(.available))]
     Ambiguous {
-        /// What was asked for.
+        /// Name that was asked for.
         wanted: String,
         /// Those of that name.
         available: Vec<Team>,
@@ -59,7 +59,7 @@ pub enum SwitchError {
     Unreadable {
         /// The session file.
         path: PathBuf,
-        /// Why.
+        /// Error of the read.
         source: SessionError,
     },
     /// The session cannot be stored.

@@ -32,7 +32,7 @@ use contract::wire::IngressLimits;
 use identity::Login;
 use std::time::Duration;
 
-/// Why a drain, or a project in it, was stopped. The rows stay.
+/// Reason why a drain, or a project in it, was stopped. The rows stay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerStop {
     /// The kind.
@@ -74,7 +74,7 @@ pub enum ServerStopReason {
     TeamForbidden,
     /// 404, 405: the address is no sync server.
     NoSuchRoute,
-    /// What came back is not an answer of this protocol.
+    /// The answer is not one of this protocol.
     UnusableAnswer,
     /// A redirect to another address.
     Redirected,
@@ -134,10 +134,10 @@ impl ServerStopReason {
     }
 }
 
-/// Why a row is parked: the server refused it, alone and by name.
+/// Reason why a row is parked: the server refused it, alone and by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RowRejection {
-    /// What the parked row is filed under.
+    /// Reason under which the row is parked.
     pub reason: &'static str,
     /// The server's text: code, path and sentence, bounded.
     pub detail: String,

@@ -19,7 +19,7 @@ use preflight::consent_of;
 use queue::{BatchLimits, Kind, Outcome, OutgoingEvent, RecordedRequest, RowOutcome, SentBytes};
 use std::borrow::Cow;
 
-/// Why an event is parked as a conflict.
+/// Reason of an event that is parked as a conflict.
 const CONTENT_DIFFERS: &str = "the server holds other content under this id and keeps it";
 
 /// The next batch, read while another one is on its way.

@@ -146,14 +146,14 @@ impl DrainRun<'_> {
     }
 }
 
-/// Why a drain ends at an answer of something else than a sync server.
+/// Stop of a drain at an answer of something else than a sync server.
 fn unusable_answer(status: u16) -> ServerStop {
     let detail =
         format!("HTTP {status} without an answer of this protocol: a portal or a proxy may be in between");
     ServerStop { reason: ServerStopReason::UnusableAnswer, detail, asked: None }
 }
 
-/// Why a drain ends at the second 401.
+/// Stop of a drain at the second 401.
 pub(super) fn unauthorized() -> ServerStop {
     let detail = "the server does not accept this login, also after a refresh".to_owned();
     ServerStop { reason: ServerStopReason::Unauthorized, detail, asked: None }

@@ -46,10 +46,10 @@ use std::path::Path;
 use std::time::Duration;
 use system::{FileLock, LockError};
 
-/// How a drain is run.
+/// Options of a drain.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DrainOptions {
-    /// How long to wait for another drain of this scope.
+    /// Longest wait for another drain of this scope.
     pub patience: Duration,
     /// Drains of this process that failed in a row before this one; decides how long the pause after
     /// another failure is.
@@ -77,7 +77,7 @@ pub trait DrainProgress {
 /// No observer.
 impl DrainProgress for () {}
 
-/// Why a drain could not start. Nothing was sent.
+/// Reason why a drain could not start. Nothing was sent.
 #[derive(Debug, thiserror::Error)]
 pub enum DrainError {
     /// Another drain of this scope is under way.
@@ -207,7 +207,7 @@ struct DrainRun<'a> {
     progress: &'a mut dyn DrainProgress,
 }
 
-/// Why the rounds end before everything is sent.
+/// Reason why the rounds end before everything is sent.
 enum DrainEnd {
     /// By an answer, or the lack of one.
     Server(ServerStop),

@@ -142,14 +142,14 @@ impl Serialize for StoppedBy {
     }
 }
 
-/// Why a drain ended before everything was sent.
+/// Reason why a drain ended before everything was sent.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct DrainStopped {
     /// The kind.
     pub reason: StoppedBy,
     /// One sentence.
     pub detail: String,
-    /// When trying again makes sense, if that is known.
+    /// Earliest time at which trying again makes sense, if that is known.
     pub not_before: Option<Timestamp>,
     /// The remedy, when there is one.
     #[serde(skip)]
@@ -220,7 +220,7 @@ impl DrainStopped {
         }
     }
 
-    /// How long to wait before the next drain, if that is known.
+    /// Time to wait before the next drain, if that is known.
     pub fn pause(&self) -> Option<Duration> {
         self.pause
     }
@@ -229,9 +229,9 @@ impl DrainStopped {
 /// Rows that wait for their next attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct BodiesWaiting {
-    /// How many bodies.
+    /// Number of bodies.
     pub bodies: u64,
-    /// When the first of them is due.
+    /// Time of the first attempt that is due.
     pub next_attempt_at: Timestamp,
 }
 
@@ -254,7 +254,7 @@ pub struct DrainReport {
     pub unknown_ids: u64,
     /// Requests made.
     pub requests: u64,
-    /// Why the server could not be asked, when nothing waits: then it is no failure.
+    /// Reason why the server could not be asked, when nothing waits: then it is no failure.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub server: Option<&'static str>,
     /// The warning that the server no longer has rows that it acknowledged.
@@ -274,7 +274,7 @@ pub struct DrainReport {
     pub waiting: Option<BodiesWaiting>,
     /// Projects left alone after a 403.
     pub stopped_projects: Vec<StoppedProject>,
-    /// Why it ended before everything was sent.
+    /// Reason why it ended before everything was sent.
     pub stopped: Option<DrainStopped>,
     /// Rows that did not get through, the first ten thousand.
     pub failures: Vec<Failure>,
@@ -375,7 +375,7 @@ impl DrainReport {
         }
     }
 
-    /// What is kept about the drain in the queue DB.
+    /// Summary of the drain for the queue DB.
     pub(super) fn attempt(&self, by: DrainedBy) -> LastAttempt {
         if let Some(stopped) = &self.stopped {
             return stopped.attempt(by);
@@ -403,7 +403,7 @@ impl DrainReport {
         }
     }
 
-    /// What a daemon's drain delivered.
+    /// Delivery of a daemon's drain, when it delivered anything.
     pub(super) fn daemon_delivery(&self, by: DrainedBy) -> Option<DaemonDelivery> {
         let (events, bodies) = (self.events.left(), self.bodies.left());
         let delivered = by == DrainedBy::Daemon && events + bodies > 0;
@@ -422,9 +422,8 @@ impl DrainReport {
             && self.events.parked + self.bodies.parked + self.events.kept + self.bodies.kept == 0
     }
 
-    /// How `sync now` ends: a stop by its kind; with `strict` also 1 for anything that was refused or not
-    /// taken; else 0. Without `strict` a server that did not take everything is no failure; what is wrong
-    /// on this machine still is.
+    /// Exit code of `sync now`. A stop has the code of its kind; with `strict` anything refused or not taken is 1.
+    /// Without `strict` a server that did not take everything is no failure; a fault of this machine still is.
     pub fn exit(&self, strict: bool) -> ExitCode {
         match &self.stopped {
             Some(stopped) if !strict && stopped.reason.is_the_server_s() => ExitCode::Ok,

@@ -8,7 +8,7 @@ use serde_json::Value;
 use std::io::Write;
 use std::ops::Range;
 
-/// Where the events of a batch are in its text: `{"events":[a,b]}`.
+/// Ranges of the events in the text of a batch: `{"events":[a,b]}`.
 pub(super) fn batch_spans(events: impl Iterator<Item = (RowId, usize)>) -> Vec<(RowId, Range<usize>)> {
     let mut from = b"{\"events\":[".len();
     let mut spans = Vec::new();

@@ -39,20 +39,20 @@ pub(super) struct Refused {
 }
 
 impl Refused {
-    /// How it is parked.
+    /// Outcome with which it is parked.
     pub(super) fn outcome(&self) -> (RowId, RowDigest, RowOutcome) {
         let RowRejection { reason, detail, .. } = &self.rejection;
         let outcome = RowOutcome::Park { reason: (*reason).to_owned(), detail: detail.clone() };
         (self.row, self.digest, outcome)
     }
 
-    /// How a report lists it.
+    /// Its line in the failure report.
     pub(super) fn into_failure(self) -> Failure {
         Failure::new(&self.name, &self.rejection.detail, self.rejection.category)
     }
 }
 
-/// What is to be done about a refused row.
+/// Next step after a refused row.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Next {
     /// Park it: the server takes rows of this kind, and has refused this one before.
@@ -65,7 +65,7 @@ pub(super) enum Next {
     Stop,
 }
 
-/// What happens to the refused rows at the end of a drain.
+/// Treatment of the refused rows at the end of a drain.
 #[derive(Debug)]
 pub(super) enum End {
     /// Park them.
@@ -83,7 +83,7 @@ pub(super) struct Streak {
     others: usize,
     /// Whether a row of the kind was taken in this drain.
     taken: bool,
-    /// What earlier drains left.
+    /// Memory of earlier drains.
     memory: RefusalMemory,
     /// Of these, the rows that were left alone in this drain.
     passed: Vec<RowId>,
@@ -173,18 +173,18 @@ impl Streak {
         End::Wait(refused)
     }
 
-    /// Why the drain ends now; `last` is the last refusal.
+    /// Reason to end the drain now; `last` is the last refusal.
     pub(super) fn stop(&self, last: &str) -> ServerStop {
         everything_refused(self.refused.len() + self.others, last)
     }
 
-    /// What the next drain has to know.
+    /// Memory for the next drain.
     pub(super) fn memory(&self) -> &RefusalMemory {
         &self.memory
     }
 }
 
-/// Why a drain ends.
+/// Stop of a drain at which nothing was taken.
 pub(super) fn everything_refused(refused: usize, last: &str) -> ServerStop {
     let requests = if refused == 1 { "request was" } else { "requests in a row were" };
     ServerStop {

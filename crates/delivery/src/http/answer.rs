@@ -40,7 +40,7 @@ pub enum NotOfProtocol {
     NotJson {
         /// Bytes of the body.
         size: usize,
-        /// Where it went wrong, from 1; 0 where there is no place.
+        /// Line of the error, from 1; 0 where there is no place.
         line: usize,
         /// From 1; 0 where there is no place.
         column: usize,
@@ -150,7 +150,7 @@ impl RetryAfter {
         Some(Self::At(date))
     }
 
-    /// How long from `now`.
+    /// Time to wait, counted from `now`.
     pub fn from_now(self, now: Timestamp) -> Duration {
         match self {
             Self::Seconds(seconds) => Duration::from_secs(seconds),

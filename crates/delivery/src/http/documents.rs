@@ -20,7 +20,7 @@ pub struct BatchResults<'a> {
 /// The answer to an artifact body that was taken.
 #[derive(Debug, Deserialize)]
 pub struct BodyStored {
-    /// What became of it; see [`contract::wire::body`].
+    /// Result of the upload; see [`contract::wire::body`].
     pub status: String,
     /// The hash of what the server holds, where the answer names it.
     #[serde(default)]
@@ -123,7 +123,7 @@ impl ProtocolDocument<'_> for OAuthError {
     }
 }
 
-/// What is missing in an account is named by the login, which knows the server.
+/// The login checks the parts of an account itself, because its error names the server.
 impl ProtocolDocument<'_> for Me {
     fn fault(&self) -> Option<&'static str> {
         None

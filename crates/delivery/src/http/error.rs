@@ -14,7 +14,7 @@ pub enum SendError {
     Unreachable {
         /// Host and port.
         host: String,
-        /// Why.
+        /// Cause.
         detail: String,
     },
     /// No complete answer in time.
@@ -30,7 +30,7 @@ pub enum SendError {
     Interrupted {
         /// Host and port.
         host: String,
-        /// Why.
+        /// Cause.
         detail: String,
     },
     /// TLS could not be agreed.
@@ -38,7 +38,7 @@ pub enum SendError {
     Tls {
         /// Host and port.
         host: String,
-        /// Why.
+        /// Cause.
         detail: String,
     },
     /// More bytes than the bound.
@@ -54,7 +54,7 @@ pub enum SendError {
     Redirected {
         /// Host and port.
         host: String,
-        /// Where it leads: a host, never a whole URL.
+        /// Target of the redirect: a host, never a whole URL.
         target: String,
     },
     /// The request itself cannot be written, for example a team id that no header can carry.
@@ -62,7 +62,7 @@ pub enum SendError {
     Unsendable {
         /// Host and port.
         host: String,
-        /// Why.
+        /// Cause.
         detail: String,
     },
 }
@@ -76,7 +76,7 @@ fn is_lookup_failure(text: &str) -> bool {
         .any(|part| text.contains(part))
 }
 
-/// What a refused certificate or TLS greeting means, and what to do; nothing for other texts.
+/// Explanation and remedy for a refused certificate or TLS greeting; nothing for other texts.
 fn explain_tls(text: &str) -> Option<String> {
     let has = |parts: &[&str]| parts.iter().any(|part| text.contains(part));
     let explained = if has(&["CaUsedAsEndEntity"]) {

@@ -55,7 +55,7 @@ pub struct Client {
     proxy: ProxySettings,
 }
 
-/// What a client is made of.
+/// Settings of a client.
 #[derive(Clone, Debug)]
 pub struct ClientSettings {
     /// The version in `User-Agent`.
@@ -109,7 +109,7 @@ pub enum ClientError {
         variable: &'static str,
         /// The file or directory.
         path: String,
-        /// Why.
+        /// Error of the read.
         source: std::io::Error,
     },
     /// The file holds no certificate.
@@ -131,7 +131,7 @@ pub enum ClientError {
     Version(String),
 }
 
-/// What a request carries.
+/// Method and body of a request.
 #[derive(Clone, Copy, Debug)]
 pub enum Payload<'a> {
     /// GET without a body.

@@ -6,7 +6,7 @@
 use super::limits::RequestLimits;
 use contract::wire::IngressLimits;
 
-/// How much one batch may hold now.
+/// Size of one batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchSize {
     /// Most rows.
@@ -38,7 +38,7 @@ impl BatchSizing {
         Self { limits, room, refused: None }
     }
 
-    /// How much the next batch may hold.
+    /// Size that the next batch may have.
     pub fn room(&self) -> BatchSize {
         self.room
     }

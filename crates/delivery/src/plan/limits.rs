@@ -22,7 +22,7 @@ pub(crate) fn read_health_limits(document: &Value) -> IngressLimits {
     document.pointer("/sync_ingress/limits").map(read_limits).unwrap_or_default()
 }
 
-/// What one request may hold.
+/// Limits of one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestLimits {
     /// Most events.

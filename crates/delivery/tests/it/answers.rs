@@ -9,7 +9,7 @@ use delivery::probe::{Reachability, SessionState, fetch_login_probe};
 use serde_json::{Value, json};
 use testkit::World;
 
-/// What is answered to every request.
+/// Answer to every request.
 type Answers = Box<dyn Fn() -> Reply + Send + Sync>;
 
 /// Answers that no server of the protocol gives, by name.

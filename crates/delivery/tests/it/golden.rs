@@ -1,4 +1,4 @@
-//! What the reference really sent, and was answered, beside what we send and make of it.
+//! Recorded requests and answers of the reference, beside our requests and our handling of those answers.
 //!
 //! Reads recordings beside the workspace, when they are there.
 

@@ -50,7 +50,7 @@ fn mood() -> impl Strategy<Value = Mood> {
     ]
 }
 
-/// What the server holds: how often it took each row.
+/// Rows at the server: the number of times that it took each.
 type Held = Arc<Mutex<BTreeMap<String, u32>>>;
 
 fn answer_batch(ids: &[String], mood: &Mood, held: &Held) -> Reply {

@@ -29,7 +29,7 @@ pub fn machine_with(variables: &[(&str, &str)]) -> World {
     world
 }
 
-/// What the tests of delivery do in a world.
+/// Operations of the delivery tests on a world.
 pub trait Machine {
     fn context(&self) -> DeliveryContext;
     fn configure(&self, server: &str) -> &Self;
@@ -114,13 +114,13 @@ pub type Visit = Box<dyn FnMut(&str)>;
 /// A user who follows each prompt at once.
 #[derive(Default)]
 pub struct User {
-    /// What was shown.
+    /// Texts that were shown.
     pub shown: Vec<String>,
     /// The pauses asked for.
     pub pauses: Vec<Duration>,
     /// Gives up after this many pauses.
     pub patience: Option<usize>,
-    /// What happens when a browser is opened; without it there is no browser.
+    /// Action when a browser is opened; without it there is no browser.
     pub browser: Option<Visit>,
     /// The user's action on the page of a shown code.
     pub page: Option<Visit>,

@@ -1,4 +1,4 @@
-//! What this crate sends, seen from the other end of the wire.
+//! Requests of this crate, as a server on loopback receives them.
 
 #![allow(unreachable_pub, missing_docs, reason = "modules of one test binary")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot build its world has to stop")]

@@ -1,4 +1,4 @@
-//! What changes or fails while a drain waits for an answer.
+//! Changes and failures while a drain waits for an answer.
 
 use crate::stub::{Reply, Seen, Stub};
 use crate::world::{

@@ -33,7 +33,7 @@ fn rotating() -> Stub {
     })
 }
 
-/// What the server reads in the `Authorization` header of a bearer.
+/// Value of the `Authorization` header for a bearer.
 fn shown(bearer: &Bearer) -> String {
     let stub = Stub::start(|_, _| Reply::json(200, json!({})));
     let client = Client::new(&ClientSettings::new("1")).unwrap();

@@ -59,7 +59,7 @@ impl Seen {
     }
 }
 
-/// What the stub does with a request.
+/// Behaviour of the stub for one request.
 pub enum Reply {
     /// Answers.
     Answer { status: u16, headers: Vec<(String, String)>, body: Vec<u8> },
@@ -139,7 +139,7 @@ impl Stub {
         self.log.lock().expect("the log").clone()
     }
 
-    /// What was seen at one path.
+    /// Requests to one path.
     pub fn seen_at(&self, path: &str) -> Vec<Seen> {
         self.seen().into_iter().filter(|seen| seen.path == path).collect()
     }
