@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 pub(crate) struct Returned {
     /// The draining step; none when its thread panicked.
     pub(crate) drain: Option<Box<dyn Drain>>,
-    /// How it ended.
+    /// Outcome of the drain.
     pub(crate) outcome: DrainOutcome,
 }
 

@@ -57,7 +57,7 @@ impl DaemonLog {
         }
     }
 
-    /// Where the previous log is kept.
+    /// Path of the previous log.
     pub(crate) fn previous(path: &Path) -> PathBuf {
         let mut name = path.file_name().unwrap_or_default().to_os_string();
         name.push(".previous");

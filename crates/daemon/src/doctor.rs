@@ -88,7 +88,7 @@ pub enum CleanupAction {
     NeedsForce,
     /// It did not work.
     Failed {
-        /// Why.
+        /// The problem.
         why: String,
     },
 }
@@ -96,9 +96,9 @@ pub enum CleanupAction {
 /// One finding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct DaemonFinding {
-    /// What it is.
+    /// Its kind.
     pub kind: DaemonFindingKind,
-    /// Why the record is an orphan, of an orphan record.
+    /// Reason why the record is an orphan, of an orphan record.
     pub orphan_kind: Option<OrphanKind>,
     /// Its requirement.
     pub class: CleanupClass,
@@ -106,9 +106,9 @@ pub struct DaemonFinding {
     pub pid: i64,
     /// Its port, if a file names it.
     pub port: Option<u16>,
-    /// When it started, if a file names it.
+    /// Start, if a file names it.
     pub started_at: Option<String>,
-    /// What is known, in one sentence.
+    /// Description, in one sentence.
     pub detail: String,
     /// The command with which a person ends the process, where only a person may.
     pub end_command: Option<String>,
@@ -149,7 +149,7 @@ pub fn orphan_daemons(home: &Home, verdict: &Verdict, treatment: Treatment) -> O
     OrphanReport { findings, clean }
 }
 
-/// What was found, with what its treatment needs.
+/// A finding, with the fix that its treatment applies.
 struct FoundDaemon {
     finding: DaemonFinding,
     cure: DaemonFix,

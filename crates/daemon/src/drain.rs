@@ -37,7 +37,7 @@ impl StopFlag {
     }
 }
 
-/// How a drain ended.
+/// Outcome of a drain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "result", rename_all = "snake_case")]
 pub enum DrainOutcome {
@@ -53,10 +53,10 @@ pub enum DrainOutcome {
         held: u64,
         /// Rows that still wait to leave.
         remaining: u64,
-        /// What ended the drain early, if something did.
+        /// Reason of an early end, if there was one.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         stopped: Option<String>,
-        /// When trying again makes sense, if that is known: milliseconds from the end.
+        /// Time after which trying again makes sense, if that is known: milliseconds from the end.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         retry_after_ms: Option<u64>,
     },
@@ -77,7 +77,7 @@ pub enum DrainOutcome {
     },
     /// The drain could not run.
     Failed {
-        /// Why.
+        /// The problem.
         detail: String,
     },
 }
@@ -110,7 +110,7 @@ impl DrainOutcome {
         matches!(self, Self::Drained { delivered, duplicate, parked, .. } if delivered + duplicate + parked > 0)
     }
 
-    /// How long to wait before the next attempt, if that is known.
+    /// Time to wait before the next attempt, if that is known.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Drained { retry_after_ms, .. } => retry_after_ms.map(Duration::from_millis),

@@ -42,12 +42,12 @@ pub enum FollowUp {
     Unanswered,
     /// No daemon runs, and none was started.
     LeftAlone {
-        /// Why.
+        /// Reason.
         why: Restraint,
     },
 }
 
-/// Why no daemon was started.
+/// Reason why no daemon was started.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "why", rename_all = "snake_case")]
 pub enum Restraint {
@@ -99,7 +99,7 @@ pub fn follow_up(
     }
 }
 
-/// What keeps a command of this environment from starting a daemon by itself.
+/// Setting that keeps a command of this environment from starting a daemon by itself.
 fn restraint(config: &Config, environment: &Environment, launcher: &Launcher) -> Option<Restraint> {
     let set = |name: &str| contract::switch::is_on(environment.text(name).as_deref());
     if launcher.is_nested() {
@@ -116,7 +116,7 @@ fn restraint(config: &Config, environment: &Environment, launcher: &Launcher) ->
     }
 }
 
-/// Why the daemon was not nudged.
+/// Reason why the daemon was not nudged.
 enum Unreached {
     /// It does not answer.
     Mute,

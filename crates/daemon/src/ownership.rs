@@ -30,12 +30,12 @@ use std::time::Duration;
 use system::lock::{FileLock, LockError, LockFile, observe_lock};
 use system::private_file::{WriteError, create_private_dir};
 
-/// How long a starter tries for the lock: longer than any probe looks.
+/// Longest time that a starter tries for the lock: longer than any probe holds it.
 const LOCK_PATIENCE: Duration = Duration::from_millis(100);
-/// How long a starter waits for its predecessor's process (contract section 2).
+/// Longest wait of a starter for its predecessor's process (contract section 2).
 const PREDECESSOR_PATIENCE: Duration = Duration::from_secs(2);
 
-/// Why this process cannot become the daemon.
+/// Reason why this process cannot become the daemon.
 #[derive(Debug, thiserror::Error)]
 pub enum TakeError {
     /// Another daemon holds the lock.
@@ -63,10 +63,10 @@ pub enum TakeError {
     Lock {
         /// The lock file.
         path: PathBuf,
-        /// Why.
+        /// Error of the system.
         source: io::Error,
     },
-    /// What an earlier daemon left could not be removed.
+    /// Files of an earlier daemon could not be removed.
     #[error("cannot clear what an earlier daemon left: {0}")]
     Clear(#[from] io::Error),
 }
@@ -78,7 +78,7 @@ pub struct Claim {
     home: Home,
 }
 
-/// Why record and control file could not be written.
+/// Failure to write the record and control file.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
     /// The record.
@@ -99,7 +99,7 @@ pub struct DaemonOwnership {
     record: OwnerRecord,
 }
 
-/// What the self check of an owner found.
+/// Result of an owner's self check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OwnershipCheck {
     /// The lock file at its path is the one that is held.

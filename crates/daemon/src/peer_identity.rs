@@ -59,7 +59,7 @@ pub(crate) enum PeerIdentity {
     Mute,
 }
 
-/// Why a reference daemon was not stopped.
+/// Reason why a reference daemon was not stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NotStopped {
     /// It does not answer.

@@ -34,7 +34,7 @@ pub enum StartReport {
     Failed(StartFailure),
 }
 
-/// What the starter received.
+/// Result of waiting for a start report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReportReceived {
     /// A report.

@@ -23,7 +23,7 @@ pub struct RunFacts {
     pub instance_id: String,
     /// Id of the queue DB, when the file had one.
     pub queue_id: Option<String>,
-    /// When it started, UTC, as records write it.
+    /// Start, UTC, in the format of records.
     pub started_at: String,
     /// The owner lock file that it holds, once it does and where the system tells.
     pub lock: Option<FileNumbers>,

@@ -198,7 +198,7 @@ fn establish(
     Ok(Begun { event_loop, server, ready })
 }
 
-/// How long a starter waits for a daemon that is saying shutdown, and how often it looks.
+/// Longest wait of a starter for a daemon that is shutting down, and the interval of its checks.
 const FAREWELL_PATIENCE: Duration = Duration::from_secs(15);
 const FAREWELL_LOOK: Duration = Duration::from_millis(25);
 

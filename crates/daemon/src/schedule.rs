@@ -14,7 +14,7 @@ pub struct Timing {
     pub sweep: Duration,
     /// Retire after this long with nothing pending and no request; never when none.
     pub idle: Option<Duration>,
-    /// How long a drain in hand may take to finish its batch when the daemon has to end.
+    /// Longest time for a running drain to finish its batch when the daemon has to end.
     pub shutdown: Duration,
 }
 
@@ -39,13 +39,13 @@ pub struct Due {
     pub sweep: bool,
 }
 
-/// When the next things are due.
+/// Times at which the next checks are due.
 #[derive(Clone, Debug)]
 pub struct Schedule {
     timing: Timing,
     next_check: Instant,
     next_sweep: Instant,
-    /// When a failed drain is worth another attempt, before the next sweep.
+    /// Time of another attempt after a failed drain, before the next sweep.
     retry: Option<Instant>,
     quiet_since: Instant,
 }
@@ -56,9 +56,8 @@ impl Schedule {
         Self { timing, next_check: now + timing.check, next_sweep: now, retry: None, quiet_since: now }
     }
 
-    /// What is due at `now`; marks it as done. A late wake-up (a suspended machine) makes each thing due
-    /// once, not once per missed period. A sweep that is nearly due runs with the check, so that
-    /// the two never need two timers.
+    /// Takes the checks that are due at `now`. A late wake-up (a suspended machine) makes each check due once, not once
+    /// per missed period. A sweep that is nearly due runs with the self check, so that the two never need two timers.
     pub(crate) fn take_due(&mut self, now: Instant) -> Due {
         let nearly = self.timing.check / 10;
         let retry = self.retry.is_some_and(|retry| now >= retry);
@@ -78,7 +77,7 @@ impl Schedule {
         self.retry = moment;
     }
 
-    /// How long to sleep from `now` on: until the next check, or the next attempt.
+    /// Time to sleep from `now` on: until the next check, or the next attempt.
     pub fn sleep(&self, now: Instant) -> Duration {
         let next = self.retry.map_or(self.next_check, |retry| retry.min(self.next_check));
         next.saturating_duration_since(now)
@@ -89,7 +88,7 @@ impl Schedule {
         self.quiet_since = now;
     }
 
-    /// How long nothing has happened.
+    /// Time since the last activity.
     pub fn quiet(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.quiet_since)
     }

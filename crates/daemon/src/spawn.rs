@@ -18,10 +18,10 @@ use std::time::Duration;
 /// another one.
 pub(crate) const NESTED_VARIABLE: &str = "SPEC_KITTY_DAEMON";
 
-/// How long a new daemon may take to be ready.
+/// Longest time for a new daemon to become ready.
 pub(crate) const READY_PATIENCE: Duration = Duration::from_secs(20);
 
-/// How to start a daemon of one home.
+/// Starter of daemons of one home.
 #[derive(Clone, Debug)]
 pub struct Launcher {
     executable: PathBuf,

@@ -1,4 +1,4 @@
-//! Why a daemon did not start: from the start report of the new process, or from its starter.
+//! Failures of a start: from the start report of the new process, or from its starter.
 
 use contract::{AuthAbsence, Fault, Remedy};
 
@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use system::private_file::{is_obstructed, make_writable};
 
-/// Why a daemon did not start.
+/// Failure of a start.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(tag = "reason", rename_all = "snake_case")]
 pub enum StartFailure {
@@ -43,7 +43,7 @@ pub enum StartFailure {
     IdentityUnreadable {
         /// The file, or empty.
         path: String,
-        /// What is wrong.
+        /// The problem.
         detail: String,
         /// Its remedy, as text.
         remediation_hint: String,
@@ -54,7 +54,7 @@ pub enum StartFailure {
     /// A daemon of this home holds the owner lock and is of no use as it is.
     #[error("a daemon of this home runs already and does not work: {detail}")]
     HolderUnfit {
-        /// What is wrong with it.
+        /// Problem with it.
         detail: String,
         /// Its remedy, as text.
         remediation_hint: String,

@@ -59,7 +59,7 @@ impl StartRateLimit {
         private_file::write_private(&self.path, text.as_bytes()).is_ok()
     }
 
-    /// How many automatic starts were taken lately. Looks only.
+    /// Number of recent automatic starts. Read only.
     pub(crate) fn observe(&self, now: Timestamp) -> AutomaticStarts {
         let recent = self.read_recent(now).len();
         AutomaticStarts { recent, limit: LIMIT, window_seconds: WINDOW.as_secs() }

@@ -1,4 +1,4 @@
-//! Why a daemon ended, and the list of past ends that `sync daemon status` shows.
+//! Reasons why daemons ended, and the list of past ends that `sync daemon status` shows.
 //!
 //! The list is in `stops.json` beside the owner record: the last [`KEPT`] stops, oldest first. A daemon
 //! writes its own end; a daemon that was killed cannot, so its successor writes it from the record it left.
@@ -12,7 +12,7 @@ use system::private_file::{self, WriteError};
 pub const KEPT: usize = 8;
 const MAX_BYTES: u64 = 64 * 1024;
 
-/// Why a daemon ended.
+/// Reason why a daemon ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "reason", rename_all = "snake_case")]
 pub enum StopReason {
@@ -45,7 +45,7 @@ pub enum StopReason {
     Idle,
     /// Its draining step failed for good.
     Broken {
-        /// What happened.
+        /// Description.
         detail: String,
     },
     /// It ended without a record; its successor recorded it.
@@ -101,11 +101,11 @@ pub struct Stop {
     pub pid: i64,
     /// Its package version.
     pub package_version: String,
-    /// When it started, UTC.
+    /// Start, UTC.
     pub started_at: String,
-    /// When it ended or was found dead, UTC.
+    /// End, or the time at which it was found dead, UTC.
     pub stopped_at: String,
-    /// Why.
+    /// Reason.
     #[serde(flatten)]
     pub why: StopReason,
 }

@@ -1,4 +1,4 @@
-//! Which of two package versions is newer. Used only where no person asked: an explicit restart or stop
+//! Order of package versions. Used only where no person asked: an explicit restart or stop
 //! replaces a daemon up or down.
 //!
 //! `major.minor.patch[-pre][+build]`. Builds of one version have no order, and neither have versions that

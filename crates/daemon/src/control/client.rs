@@ -16,7 +16,7 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
-/// Why a request to a daemon failed.
+/// Failure of a request to a daemon.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
     /// Nothing listens at the port of the control file.
@@ -56,7 +56,7 @@ pub enum ControlError {
     Io {
         /// The port.
         port: u16,
-        /// Why.
+        /// Error of the system.
         source: io::Error,
     },
     /// The system's random source failed.

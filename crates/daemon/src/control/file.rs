@@ -34,7 +34,7 @@ pub struct ControlFile {
     pub lock: Option<FileNumbers>,
 }
 
-/// Why a control file cannot be used.
+/// Reason why a control file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlFileError {
     /// It exists and cannot be read.
@@ -42,7 +42,7 @@ pub enum ControlFileError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// Error of the read.
         source: SmallFileError,
     },
     /// It is no control file of ours. The content is not repeated: it may hold a secret.
@@ -50,7 +50,7 @@ pub enum ControlFileError {
     Malformed {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The defect.
         detail: &'static str,
     },
     /// It belongs to the daemon of another home, from which this one was copied. No process is asked.

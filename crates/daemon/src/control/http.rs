@@ -19,7 +19,7 @@ const MAX_HEADERS: usize = 32;
 /// The header that carries a client's challenge.
 pub(crate) const NONCE_HEADER: &str = "X-Spec-Kitty-Nonce";
 
-/// What a parser makes of the bytes so far.
+/// Result of parsing the bytes so far.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Parsed<T> {
     /// More bytes are needed.
@@ -30,7 +30,7 @@ pub enum Parsed<T> {
     Invalid(Invalid),
 }
 
-/// Why bytes are not a message.
+/// Reason why bytes are not a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Invalid {
     /// Not HTTP/1.

@@ -47,9 +47,9 @@ pub enum Phase {
 /// A drain that ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DrainRecord {
-    /// When, UTC.
+    /// End, UTC.
     pub finished_at: String,
-    /// How.
+    /// Outcome.
     pub outcome: DrainOutcome,
 }
 
@@ -62,7 +62,7 @@ pub struct StatusReport {
     pub pid: u32,
     /// Package version of the daemon.
     pub package_version: String,
-    /// When it started, UTC.
+    /// Start, UTC.
     pub started_at: String,
     /// Whole seconds since then, by the monotonic clock.
     pub uptime_seconds: u64,
@@ -93,7 +93,7 @@ pub struct NudgeAnswer {
 /// Body of `DRAIN`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DrainRequest {
-    /// How long to wait for the drain to end, in milliseconds; at most `MAX_DRAIN_WAIT_MS`.
+    /// Time to wait for the end of the drain, in milliseconds; at most `MAX_DRAIN_WAIT_MS`.
     #[serde(default)]
     pub wait_ms: u64,
 }
@@ -106,7 +106,7 @@ pub(crate) const MAX_DRAIN_WAIT_MS: u64 = 60_000;
 pub struct DrainAnswer {
     /// Whether a drain that began after the request has ended.
     pub finished: bool,
-    /// How it ended.
+    /// Its outcome.
     pub outcome: Option<DrainOutcome>,
 }
 

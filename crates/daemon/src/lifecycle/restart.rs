@@ -23,11 +23,11 @@ pub struct RestartOutcome {
     pub stopped: StopOutcome,
     /// The new daemon.
     pub started: Option<Ready>,
-    /// Why there is no new one.
+    /// Reason why there is no new one.
     pub idle: Option<Idle>,
 }
 
-/// Why a daemon would have nothing to do.
+/// Reason why a daemon would have nothing to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Idle {
@@ -44,12 +44,12 @@ pub enum Idle {
 }
 
 impl Idle {
-    /// Why a start would fail, in words.
+    /// Failure of a start, as text.
     pub fn detail(self) -> String {
         self.failure(&Remedy::Login).to_string()
     }
 
-    /// Why a start would fail; `login` is the remedy of a missing login.
+    /// Failure of a start; `login` is the remedy of a missing login.
     pub fn failure(self, login: &Remedy) -> StartFailure {
         let remediation_hint = login.hint();
         match self {
@@ -75,9 +75,9 @@ impl From<AuthAbsence> for Idle {
     }
 }
 
-/// How long one restart gives way to others that replace the daemon at the same time.
+/// Longest time that one restart gives way to others which replace the daemon at the same time.
 const CROWD_PATIENCE: Duration = Duration::from_secs(30);
-/// How long after a restart stopped a daemon its new one may still be on its way.
+/// Longest time between the end of a restarted daemon and the start of its successor.
 const BETWEEN: SignedDuration = SignedDuration::from_secs(20);
 
 /// The closed list of reasons of a failed restart.
@@ -92,13 +92,13 @@ pub enum RestartReason {
     StopFailed,
 }
 
-/// Why a restart failed.
+/// Failure of a restart.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
 #[error("{detail}")]
 pub struct RestartFailure {
-    /// Which of the three.
+    /// One of the three reasons.
     pub reason: RestartReason,
-    /// What happened, in one sentence.
+    /// Description, in one sentence.
     pub detail: String,
     /// The remedy.
     #[serde(serialize_with = "hint")]
@@ -218,7 +218,7 @@ fn nothing_to_restart(
     RestartFailure { reason: RestartReason::NothingToRestart, detail, remedy }
 }
 
-/// Why a new daemon would have nothing to do; nothing when it would have something.
+/// Reason why a new daemon would have nothing to do; nothing when it would have something.
 fn read_idle(home: &Home, environment: &Environment) -> Result<Option<Idle>, StartFailure> {
     if !read_switch(environment, Some(home)).on {
         return Ok(Some(Idle::SwitchedOff));

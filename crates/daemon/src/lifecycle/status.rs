@@ -61,18 +61,18 @@ pub struct DaemonStatus {
     pub instance_id: Option<String>,
     /// Its package version, by its record.
     pub package_version: Option<String>,
-    /// When it started, by its record.
+    /// Start, by its record.
     pub started_at: Option<String>,
-    /// Why its record is an orphan, if it is one.
+    /// Reason why its record is an orphan, if it is one.
     pub orphan_kind: Option<OrphanKind>,
     /// Its own report.
     pub report: Option<StatusReport>,
-    /// What is wrong, in one sentence.
+    /// Description of the problem, in one sentence.
     pub detail: Option<String>,
     /// Its remedy.
     #[serde(serialize_with = "hint")]
     pub remedy: Option<Remedy>,
-    /// How earlier daemons ended, oldest first.
+    /// Ends of earlier daemons, oldest first.
     pub stops: Vec<Stop>,
     /// Recent automatic starts.
     pub automatic_starts: AutomaticStarts,

@@ -27,12 +27,12 @@ const SIGNALLED: Duration = Duration::from_secs(5);
 const NAMELESS: Duration = Duration::from_secs(2);
 /// Time for a process that has released the lock to end, and for a lock to follow its process.
 const LINGERING: Duration = Duration::from_secs(2);
-/// How long a stop retries while other commands start daemons.
+/// Longest time that a stop retries while other commands start daemons.
 const REPLACED: Duration = Duration::from_secs(20);
-/// How often the lock is probed where the process cannot be watched.
+/// Interval at which the lock is probed where the process cannot be watched.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// How a daemon ended.
+/// Way in which a daemon was ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ended {
@@ -56,12 +56,12 @@ pub enum StopOutcome {
     Stopped {
         /// Its pid, when it was known.
         pid: Option<i64>,
-        /// How it ended.
+        /// Way in which it was ended.
         how: Ended,
     },
 }
 
-/// Why a daemon is still there.
+/// Reason why a daemon still runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
 #[serde(tag = "failure", rename_all = "snake_case")]
 pub enum StopFailure {
@@ -91,7 +91,7 @@ pub enum StopFailure {
     Unproven {
         /// The process that holds the lock, where the system shows it.
         pid: Option<i64>,
-        /// Why it could not be asked.
+        /// Failure of the request.
         detail: String,
     },
     /// One daemon is gone, and another one holds the lock.
@@ -110,7 +110,7 @@ pub enum StopFailure {
     Reference {
         /// Its pid.
         pid: u32,
-        /// Why.
+        /// The problem.
         detail: String,
     },
     /// The state directory is not private: a file in it may be another user's, and none is obeyed.

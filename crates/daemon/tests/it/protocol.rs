@@ -15,7 +15,7 @@ enum Act {
     Start,
     Stop,
     Restart,
-    /// What a command does after a capture: nudge or start.
+    /// The action of a command after a capture: nudge or start.
     FollowUp,
     Kill,
     /// SIGTERM, as a service manager sends it.
