@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-/// What a measurement should reach.
+/// Goal of a measurement.
 #[derive(Clone, Copy, Debug)]
 pub enum Goal {
     /// At most this much.
@@ -20,7 +20,7 @@ pub struct Measurement {
     pub what: String,
     /// Its unit.
     pub unit: &'static str,
-    /// How much of it.
+    /// Value in that unit.
     pub value: f64,
     /// The yardstick and its value, in the same unit.
     pub yardstick: Option<(&'static str, f64)>,

@@ -1,4 +1,4 @@
-//! What the network and other processes send.
+//! Fuzz targets for input from the network and from other processes.
 
 use contract::event::ValidatedEvent;
 use contract::json::Node;

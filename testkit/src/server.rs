@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 /// Longest wait for a server that starts while its database does.
 const START: Duration = Duration::from_secs(60);
 
-/// Where a server keeps its state.
+/// Location of a server's state.
 #[derive(Clone, Debug)]
 pub enum ServerStore {
     /// A data directory.

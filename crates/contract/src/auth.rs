@@ -4,7 +4,7 @@ use crate::remedy::Remedy;
 use crate::server_url;
 use jiff::civil::Date;
 
-/// Why a login is not authenticated.
+/// Reason why a login is not authenticated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AuthAbsence {
     /// There is no login.
@@ -41,7 +41,7 @@ impl AuthAbsence {
 /// Facts that decide the remedy of a login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LoginState {
-    /// Why the login is not authenticated; none for one that the server no longer accepts.
+    /// Reason why the login is not authenticated; none for one that the server no longer accepts.
     pub absence: Option<AuthAbsence>,
     /// The variable of the CI token that decides, if one is set.
     pub token_variable: Option<&'static str>,

@@ -43,7 +43,7 @@ pub struct OwnerRecord {
     pub auth_scope: Option<String>,
     /// The queue DB it drains.
     pub queue_db_path: PathBuf,
-    /// When it started: UTC, `+00:00`.
+    /// Start: UTC, `+00:00`.
     pub started_at: String,
     /// Our own keys; absent from records of the reference.
     pub instance: Option<OwnerInstance>,
@@ -77,7 +77,7 @@ pub struct FileNumbers {
     pub inode: u64,
 }
 
-/// Why bytes are not a daemon owner record.
+/// Reason why bytes are not a daemon owner record.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OwnerRecordError {
     /// Not UTF-8.
@@ -97,7 +97,7 @@ pub enum OwnerRecordError {
     WrongType {
         /// The key.
         key: &'static str,
-        /// What it should be.
+        /// Expected type.
         expected: &'static str,
     },
 }
@@ -263,7 +263,7 @@ pub fn unlink_advice(lock: &Path) -> String {
     )
 }
 
-/// Why a daemon owner record is an orphan.
+/// Reason why a daemon owner record is an orphan.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, strum::IntoStaticStr, strum::VariantArray,
 )]

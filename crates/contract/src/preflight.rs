@@ -49,7 +49,7 @@ impl Serialize for Mismatch {
 pub struct OrphanRecord {
     /// The record.
     pub record: OwnerRecord,
-    /// Why it is an orphan.
+    /// Reason why it is an orphan.
     pub kind: OrphanKind,
 }
 
@@ -161,7 +161,7 @@ impl PreflightResult {
         names
     }
 
-    /// How many reasons a refusal has: mismatches, orphans and faults one by one, legacy rows and missing
+    /// Number of reasons of a refusal: mismatches, orphans and faults one by one, legacy rows and missing
     /// authentication once each.
     pub fn reasons(&self) -> usize {
         let once =

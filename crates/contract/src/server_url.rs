@@ -21,7 +21,7 @@ pub struct ServerUrl {
     url: Url,
 }
 
-/// Why a text is not a valid server URL. The message never repeats the text, which could contain a password.
+/// Reason why a text is not a valid server URL. The message never repeats the text, which could contain a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ServerUrlError {
     /// Nothing but white space.

@@ -1,4 +1,4 @@
-//! What the event contract accepts, what the server tolerates beside it, and that nothing panics.
+//! Event contract: accepted shapes, shapes that the server tolerates beside them, and no input that panics.
 
 // Some tests print what they counted.
 #![allow(clippy::print_stdout)]

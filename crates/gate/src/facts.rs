@@ -23,7 +23,7 @@ pub struct Facts {
     pub active: ActiveQueueFacts,
     /// Faults of config, session, queues and home. Owner faults are judged from `owner`.
     pub faults: Vec<Fault>,
-    /// When the observation was made; permits carry it.
+    /// Time of the observation; permits carry it.
     pub observed_at: Instant,
 }
 

@@ -33,7 +33,7 @@ pub fn judge_owner(facts: &OwnerFacts) -> (OwnerStatus, Option<Fault>) {
     }
 }
 
-/// Why the record is an orphan; none when it is not. The only predicate for orphans.
+/// Reason why the record is an orphan; none when it is not. The only predicate for orphans.
 ///
 /// The lock decides first. While it is held, no record is an orphan. While it is free, a record of ours
 /// is one; pid, executable and lock numbers only explain. A record of the reference has no lock: see

@@ -7,7 +7,7 @@ use contract::Scope;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// How long after the observation a permit is honoured.
+/// Time after the observation for which a permit is honoured.
 pub const LIFETIME: Duration = Duration::from_secs(60);
 
 /// Whether the queue DB that a permit names had an id when it was observed.
@@ -75,12 +75,12 @@ impl CapturePermit {
         &self.queue_path
     }
 
-    /// Which queue DB the gate saw there.
+    /// Identity of the queue DB that the gate judged.
     pub fn queue(&self) -> &QueueBirth {
         &self.queue
     }
 
-    /// When the facts behind the permit were observed.
+    /// Time of the observation behind the permit.
     pub fn observed_at(&self) -> Instant {
         self.observed_at
     }
@@ -107,12 +107,12 @@ impl EgressPermit {
         &self.queue_path
     }
 
-    /// Which queue DB the gate saw there.
+    /// Identity of the queue DB that the gate judged.
     pub fn queue(&self) -> &QueueBirth {
         &self.queue
     }
 
-    /// When the facts behind the permit were observed.
+    /// Time of the observation behind the permit.
     pub fn observed_at(&self) -> Instant {
         self.observed_at
     }

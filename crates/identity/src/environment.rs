@@ -26,7 +26,7 @@ pub mod names {
     pub const SSL_CERT_DIR: &str = "SSL_CERT_DIR";
     /// Never spawn a daemon, only nudge one.
     pub const SPEC_KITTY_NO_DAEMON: &str = "SPEC_KITTY_NO_DAEMON";
-    /// How many hand-overs to the Python CLI a process lies in: set for its child by a command that hands over.
+    /// Depth of nested hand-overs to the Python CLI: set for its child by a command that hands over.
     pub const SPEC_KITTY_FRONT: &str = "SPEC_KITTY_FRONT";
     /// Set to `true` by CI systems.
     pub const CI: &str = "CI";

@@ -36,7 +36,7 @@ impl HomeSource {
     }
 }
 
-/// Why there is no state directory.
+/// Reason why there is no state directory.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HomeError {
     /// Neither variable is set, or both are empty.

@@ -26,10 +26,10 @@ const MAX_BYTES: u64 = 64 * 1024;
 /// The largest value that fits the wire: signed 64 bits.
 const MAX_VALUE: u64 = i64::MAX.unsigned_abs();
 
-/// How far the bound is raised above the last value: one flush for so many values.
+/// Distance by which the bound is raised above the last value: one flush for so many values.
 const RESERVED: u64 = 256;
 
-/// How long a draw waits for another one.
+/// Longest wait for another draw.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The value of the clock, or of a draw.
@@ -41,7 +41,7 @@ pub struct ClockReading {
     pub node_id: String,
 }
 
-/// Why no value can be drawn.
+/// Reason why no value can be drawn.
 #[derive(Debug, thiserror::Error)]
 pub enum ClockError {
     /// `clock.json` cannot be read at all.
@@ -49,7 +49,7 @@ pub enum ClockError {
     File {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// Error of the read.
         #[source]
         error: SmallFileError,
     },
@@ -224,7 +224,7 @@ mod tests {
         }
     }
 
-    /// What was not flushed is lost with the power: the file has its old content, or the new one.
+    /// A file that was not flushed has its old or its new content after a power failure.
     #[test]
     fn values_rise_after_a_power_failure() {
         let (_directory, home) = home();

@@ -24,7 +24,7 @@ use jiff::tz::TimeZone;
 use std::path::PathBuf;
 use system::machine::Machine;
 
-/// What decided.
+/// Source of a login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LoginSource {
     /// A CI token.
@@ -72,9 +72,9 @@ pub struct Login {
     pub team_id: Option<String>,
     /// The private teamspaces to choose from, in the session's order.
     pub private_teams: Vec<String>,
-    /// When the access token expires.
+    /// End of the access token.
     pub access_expires_at: Option<Timestamp>,
-    /// When the login expires.
+    /// End of the login.
     pub refresh_expires_at: Option<Timestamp>,
     /// The base URL of the server that issued the token, if recorded.
     pub issuer: Option<String>,

@@ -76,7 +76,7 @@ fn queue_files(directory: &Path) -> Vec<PathBuf> {
     paths
 }
 
-/// Why the member cannot be used; none when it can, or is absent. The text completes "it ...".
+/// Reason why the member cannot be used; none when it can, or is absent. The text completes "it ...".
 pub fn observe_state_file(file: &StateFile) -> Option<String> {
     let wants_directory = file.kind == StateKind::Directory;
     match file.path.metadata() {

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use queue::{Busy, Cure, HoldReason, QueueCounts, QueueError, observe_legacy};
 use std::time::{Duration, Instant};
 
-/// Why the boundary gave no permit.
+/// Reason why the boundary gave no permit.
 #[derive(Debug, thiserror::Error)]
 pub enum PreflightError {
     /// The boundary is not coherent; the result has every failure.
@@ -47,7 +47,7 @@ pub struct Boundary<'a> {
     pub build: BuildInfo,
     /// The foreground identity to use instead of observing one: a daemon takes its own once, at start.
     pub foreground: Option<ForegroundIdentity>,
-    /// How long a read retries while a queue is locked, beyond the deadline of one attempt.
+    /// Time for which a read retries while a queue is locked, beyond the deadline of one attempt.
     patience: Duration,
 }
 

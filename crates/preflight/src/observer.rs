@@ -29,10 +29,10 @@ pub struct Observation {
     pub counts: Option<QueueCounts>,
 }
 
-/// What is read of the active queue DB.
+/// Extent of reading the active queue DB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum QueueRead {
-    /// What the gate needs.
+    /// Facts for the gate.
     Facts,
     /// And its row counts.
     Counts,

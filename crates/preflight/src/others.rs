@@ -119,7 +119,7 @@ impl OtherQueueStatus {
     }
 }
 
-/// What helps where another process holds a file.
+/// Advice where another process holds a file.
 pub(crate) fn look_again() -> Remedy {
     Remedy::Advice("run `spec-kitty sync status` again when the process that holds it has ended".to_owned())
 }

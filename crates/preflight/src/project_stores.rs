@@ -31,10 +31,10 @@ pub struct ProjectStoreStatus {
     pub server: Option<String>,
     /// The account that they were admitted for.
     pub account: Option<String>,
-    /// Why the file was not read; absent when it was.
+    /// Reason why the file was not read; absent when it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// What helps.
+    /// The remedy.
     #[serde(rename = "remediation_hint", serialize_with = "crate::status::hint")]
     pub remedy: Remedy,
 }

@@ -105,9 +105,9 @@ pub struct StatusDocument {
     pub parked: RowPair,
     /// Rows that wait for consent, by project.
     pub held: Vec<HeldProject>,
-    /// When the oldest waiting row was captured.
+    /// Time of capture of the oldest waiting row.
     pub oldest_pending_at: Option<String>,
-    /// When the last row was delivered.
+    /// Time of the last delivery.
     pub last_delivery: Option<String>,
     /// The newest drain and its outcome.
     pub last_attempt: Option<AttemptStatus>,
@@ -241,7 +241,7 @@ pub struct HeldProject {
     pub events: u64,
     /// Held bodies.
     pub bodies: u64,
-    /// Why.
+    /// Reason of the hold.
     pub reason: String,
     /// The remedy.
     pub remediation_hint: String,
@@ -250,7 +250,7 @@ pub struct HeldProject {
 /// The newest drain (contract section 6 `last_attempt`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct AttemptStatus {
-    /// When it ended.
+    /// End of the attempt.
     pub at: String,
     /// A stable name: `delivered`, `nothing_to_do`, `waiting`, `incomplete`, or why it stopped.
     pub outcome: String,

@@ -15,7 +15,7 @@ pub struct SmallFile {
     pub mode: u32,
 }
 
-/// Why an existing file cannot be read. The caller adds the path.
+/// Reason why an existing file cannot be read. The caller adds the path.
 #[derive(Debug, thiserror::Error)]
 pub enum SmallFileError {
     /// A directory, a pipe, a socket or a device.

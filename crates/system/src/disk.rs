@@ -9,7 +9,7 @@ pub(crate) const SPACE_NEEDED: u64 = 1024 * 1024;
 /// Free inodes below which no file can be created safely.
 pub(crate) const INODES_NEEDED: u64 = 8;
 
-/// Why a location is not writable.
+/// Reason why a location is not writable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Obstacle {
     /// Its file system is mounted read-only.

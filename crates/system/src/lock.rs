@@ -15,13 +15,13 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Why a lock was not taken.
+/// Reason why a lock was not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Another process held it past the deadline (exit code 69).
     #[error("{resource} is busy: {} is held by {}", contract::text::path(.path), .holder.as_deref().unwrap_or("another process"))]
     Busy {
-        /// What the lock protects.
+        /// Name of the resource that the lock protects.
         resource: String,
         /// The lock file.
         path: PathBuf,

@@ -11,7 +11,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// Why something could not be written. Names the file.
+/// Failure of a write. Names the file.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {action} {}: {source}", contract::text::path(.path))]
 pub struct WriteError {

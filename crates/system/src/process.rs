@@ -18,7 +18,7 @@ pub enum Signal {
     Kill,
 }
 
-/// Why a process cannot be signalled or waited for.
+/// Reason why a process cannot be signalled or waited for.
 #[derive(Debug, thiserror::Error)]
 pub enum HandleError {
     /// It is gone.

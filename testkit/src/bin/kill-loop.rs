@@ -38,7 +38,7 @@ const SERVER_CRASH: u32 = 50;
 /// Delivered rows of so many seconds are sent again.
 const AGAIN_SECONDS: i64 = 5;
 
-/// What a round does.
+/// Action of a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RoundAction {
     Capture,
@@ -131,12 +131,12 @@ struct LoopMachine {
     accounts: [(String, String); 2],
     dice: Dice,
     slug: String,
-    /// Which account captured a row of the log.
+    /// Account that captured each row of the log.
     captured: BTreeMap<String, usize>,
     /// Rows that a command has reported as captured.
     acknowledged: Vec<String>,
     legacy: Vec<String>,
-    /// What each action takes, by its place in [`RoundAction::ALL`].
+    /// Typical duration of each action, by its place in [`RoundAction::ALL`].
     typical: [Duration; 4],
     /// Processes killed, by action.
     killed: [u32; 4],

@@ -69,7 +69,7 @@ pub struct Key {
     pub name: &'static str,
     /// Whether it must be present.
     pub required: bool,
-    /// What its value must be.
+    /// Shape that its value must have.
     pub shape: Shape,
 }
 

@@ -18,7 +18,7 @@ pub struct Member<'a> {
     pub value: Range<usize>,
 }
 
-/// What [`members`] passes to its visitor.
+/// Value that [`members`] passes to its visitor.
 #[derive(Clone, Copy, Debug)]
 pub enum Inside<'a> {
     /// An object or array begins; the outermost one has depth 1.

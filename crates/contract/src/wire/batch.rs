@@ -58,7 +58,7 @@ pub struct EventResult {
     /// A code of [`crate::event::RejectionCode`], or another server's.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "text_or_nothing")]
     pub code: Option<String>,
-    /// Where the fault is, as [`crate::event::Rejection::path_text`] writes it.
+    /// Path of the fault, as [`crate::event::Rejection::path_text`] writes it.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "text_or_nothing")]
     pub path: Option<String>,
     /// Names of the tolerated deviations ([`crate::event::Deviation`]).

@@ -165,7 +165,7 @@ impl ArtifactBody {
         serde_json::Value::from(self.key_columns().to_vec()).to_string()
     }
 
-    /// Why a server refuses it, in one sentence; none when it may be sent.
+    /// Reason for a server to refuse it, in one sentence; none when it may be sent.
     pub fn fault(&self) -> Option<String> {
         if let Some(blank) = self.blank_column() {
             return Some(blank);
@@ -185,7 +185,7 @@ impl ArtifactBody {
         self.hash_fault()
     }
 
-    /// Why a queue refuses it: a blank key column, or a hash that is not the content's.
+    /// Reason for a queue to refuse it: a blank key column, or the hash of another content.
     pub fn stored_fault(&self) -> Option<String> {
         self.blank_column().or_else(|| self.hash_fault())
     }
@@ -238,7 +238,7 @@ fn is_work_package(rest: &str) -> bool {
     rest.ends_with(".md") && rest.starts_with(|c: char| c.is_ascii_digit())
 }
 
-/// What the server did with a body, in `status` of a 200 or 201 answer.
+/// Answer of status 200 or 201 to a body.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BodyAnswer {
     /// [`STORED`] with 201, [`ALREADY_EXISTS`] with 200.

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-/// How every such token begins.
+/// Prefix of every such token.
 pub const PREFIX: &str = "skp_";
 
 /// The parts of a token. `Debug` hides the secret.

@@ -14,13 +14,13 @@ pub struct HeldEvent {
     pub event_id: String,
     /// Its type.
     pub event_type: String,
-    /// What it is about.
+    /// Id of its subject.
     pub aggregate_id: String,
     /// The team it belongs to.
     pub team: String,
     /// The project, when it names one.
     pub project_uuid: Option<String>,
-    /// When the server committed it, ISO 8601 UTC.
+    /// Time at which the server committed it, ISO 8601 UTC.
     pub received_at: String,
     /// SHA-256 of the bytes as they arrived.
     pub digest: String,
@@ -51,7 +51,7 @@ pub struct HeldBody {
     pub content_hash: String,
     /// Bytes of the content.
     pub size_bytes: u64,
-    /// When the server committed it, ISO 8601 UTC.
+    /// Time at which the server committed it, ISO 8601 UTC.
     pub received_at: String,
     /// With `content=1`: the file.
     #[serde(default, skip_serializing_if = "Option::is_none")]

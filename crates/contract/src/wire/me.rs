@@ -18,13 +18,13 @@ pub struct Me {
     /// The session the token belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_id: Option<String>,
-    /// When the session began, ISO 8601.
+    /// Start of the session, ISO 8601.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authenticated_at: Option<String>,
-    /// When this access token ends, ISO 8601.
+    /// End of this access token, ISO 8601.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_token_expires_at: Option<String>,
-    /// When the refresh token ends, ISO 8601; nothing when it does not.
+    /// End of the refresh token, ISO 8601; nothing when it has no end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh_token_expires_at: Option<String>,
     /// `authorization_code`, `device_code` or `ci_token`.
@@ -35,7 +35,7 @@ pub struct Me {
 /// A team of the account.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccountTeam {
-    /// What `X-AccountTeam-Slug` and `team_slug` carry.
+    /// Value of `X-Team-Slug` and `team_slug`.
     pub id: String,
     /// For display.
     #[serde(default)]
@@ -55,7 +55,7 @@ pub struct SessionStatus {
     pub session_id: String,
     /// `active`.
     pub status: String,
-    /// How often the refresh token was rotated.
+    /// Number of rotations of the refresh token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub current_generation: Option<u64>,
 }

@@ -56,7 +56,7 @@ pub mod error_code {
 /// Answer of `/oauth/device`.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct DeviceAuthorization {
-    /// What the client polls with. Secret.
+    /// Code with which the client polls. Secret.
     pub device_code: String,
     /// Shown to the user for comparison: eight letters in groups of four.
     pub user_code: String,
@@ -113,13 +113,13 @@ pub struct TokenGrant {
     /// The granted scope.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<String>,
-    /// When the refresh token ends, ISO 8601.
+    /// End of the refresh token, ISO 8601.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh_token_expires_at: Option<String>,
     /// Seconds until then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh_token_expires_in: Option<u64>,
-    /// How often the refresh token was rotated.
+    /// Number of rotations of the refresh token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<u64>,
 }

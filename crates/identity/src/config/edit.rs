@@ -13,10 +13,10 @@ use system::lock::{FileLock, LockError};
 use system::private_file::{self, WriteError};
 use toml_edit::{Datetime, Document, DocumentMut, Item, Table, TableLike, TomlError, Value};
 
-/// How long an edit waits for another one.
+/// Longest wait for another edit.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Why the configuration was not changed.
+/// Reason why the configuration was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigEditError {
     /// It cannot be read, so replacing it would lose something.

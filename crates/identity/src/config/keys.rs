@@ -24,11 +24,11 @@ pub enum ConfigKey {
     MaxQueueSize,
     /// Whether a capture may start the daemon.
     BackgroundDaemon,
-    /// How long sent bytes are kept, in days.
+    /// Days for which sent bytes are kept.
     KeepSentDays,
-    /// How many of them are kept, in MiB.
+    /// MiB of sent bytes that are kept.
     KeepSentMib,
-    /// Where the Python CLI is.
+    /// Path of the Python CLI.
     Python,
 }
 

@@ -35,7 +35,7 @@ impl ConfigReader {
         Ok(&self.config)
     }
 
-    /// What the last read found; [`Config::unreadable`] after an error.
+    /// Result of the last read; [`Config::unreadable`] after an error.
     pub fn last(&self) -> &Config {
         &self.config
     }

@@ -76,7 +76,7 @@ impl GitFacts {
     }
 }
 
-/// Why a repository cannot be read.
+/// Reason why a repository cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum GitError {
     /// A file of it cannot be read.
@@ -84,7 +84,7 @@ pub enum GitError {
     File {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// Error of the read.
         #[source]
         error: SmallFileError,
     },

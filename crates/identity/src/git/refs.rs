@@ -14,7 +14,7 @@ const PACKED_LIMIT: u64 = 256 * 1024 * 1024;
 /// A line of `packed-refs` is a commit and a name of at most this many bytes.
 const LINE_LIMIT: u64 = 4096;
 
-/// How many symbolic refs are followed.
+/// Most symbolic refs that are followed.
 const DEPTH: usize = 5;
 
 const REFTABLE_PLACEHOLDER: &str = "refs/heads/.invalid";

@@ -179,7 +179,7 @@ fn key_of(line: &str) -> Option<(&str, &str)> {
     (after.is_empty() || after.starts_with([' ', '\t'])).then_some((indent, key))
 }
 
-/// What follows the colon, without a comment.
+/// Text after the colon, without a comment.
 fn value_of(line: &str) -> Option<&str> {
     let (_, after) = line.split_once(':')?;
     let end = after.find(" #").unwrap_or(after.len());

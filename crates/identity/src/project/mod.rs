@@ -26,7 +26,7 @@ use system::private_file::WriteError;
 /// The directory that makes a project.
 const MARKER: &str = ".kittify";
 
-/// How long the first run waits for another first run.
+/// Longest wait of the first run for another first run.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A complete project identity.
@@ -44,7 +44,7 @@ pub struct ProjectIdentity {
     pub repo_slug: Option<String>,
 }
 
-/// Why a project identity cannot be read or written.
+/// Reason why a project identity cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum ProjectError {
     /// The file cannot be read at all.
@@ -52,7 +52,7 @@ pub enum ProjectError {
     File {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// Error of the read.
         #[source]
         error: SmallFileError,
     },

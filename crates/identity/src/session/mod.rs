@@ -50,7 +50,7 @@ pub struct Session {
     pub refresh_token: Secret,
     /// The server's id of the session.
     pub session_id: String,
-    /// When it was issued.
+    /// Time of issue.
     pub issued_at: Timestamp,
     /// Expiry of the access token, which is refreshed then.
     pub access_token_expires_at: Timestamp,
@@ -58,7 +58,7 @@ pub struct Session {
     pub refresh_token_expires_at: Option<Timestamp>,
     /// The OAuth scope, unrelated to the queue scope.
     pub scope: String,
-    /// When it was last used.
+    /// Time of the last use.
     pub last_used_at: Timestamp,
     /// `authorization_code` or `device_code`.
     pub auth_method: String,
@@ -81,7 +81,7 @@ impl Session {
     }
 }
 
-/// Why an existing session cannot be read. The texts follow the file's name and contain no secret.
+/// Reason why an existing session cannot be read. The texts follow the file's name and contain no secret.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
     /// The file cannot be read at all.
@@ -120,7 +120,7 @@ pub enum SessionError {
     Content {
         /// The key.
         key: String,
-        /// What is wrong with it.
+        /// The defect.
         problem: &'static str,
     },
     /// The cryptographic library refused; a defect.

@@ -23,13 +23,13 @@ use system::private_file::{self, WriteError};
 /// The largest session that is read; a real one has two kilobytes.
 const MAX_BYTES: u64 = 1024 * 1024;
 
-/// How long a writer waits for another one.
+/// Longest wait of a writer for another one.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Most reads of a file that keeps changing.
 const LOOKS: usize = 3;
 
-/// Why a session was not written or deleted.
+/// Reason why a session was not written or deleted.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionWriteError {
     /// Another process is writing it.
@@ -43,7 +43,7 @@ pub enum SessionWriteError {
     Session {
         /// The session file.
         path: std::path::PathBuf,
-        /// What is wrong.
+        /// Error of the session.
         #[source]
         error: SessionError,
     },

@@ -1,4 +1,4 @@
-//! Which login is active, the state root of each kind of home, and that reading changes nothing.
+//! The active login and the state root of each kind of home, and proof that reading changes nothing.
 
 use crate::world::{environment_with, home_variable, set_mode, time, today};
 use data_encoding::BASE64URL_NOPAD;

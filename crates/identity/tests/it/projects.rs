@@ -1,4 +1,4 @@
-//! Where a project is, and what writing its identity leaves alone.
+//! Search for the project, and parts of its file that writing the identity preserves.
 
 use identity::git::read_git_facts;
 use identity::{Environment, ProjectIdentity, locate_project_root};

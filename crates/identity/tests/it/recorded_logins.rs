@@ -70,7 +70,7 @@ fn expected(recorded: &Value) -> BTreeMap<&'static str, Value> {
     ])
 }
 
-/// What the modes were when the variant was recorded.
+/// A world with the file modes of the recording.
 fn world_of(variant: &str, root: &Path) -> World {
     let world = copy_of(&root.join("variants").join(variant).join(".spec-kitty"));
     if variant == "15-session-mode-0644" {

@@ -8,14 +8,14 @@ use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Where we refuse and the reference invents.
+/// Variants that we refuse and for which the reference makes up a value.
 const REFUSED: [&str; 1] = ["09-project-not-dict"];
 
-/// Where we read text and the reference a number: variant, recorded, ours.
+/// Variants in which we read text and the reference a number: variant, recorded, ours.
 const NODE_IDS: [(&str, &str); 2] =
     [("12-node-id-looks-numeric", "036097135000"), ("13-node-id-exponent", "12345678e901")];
 
-/// Where the reference makes an empty slug of a trailing slash: variant, ours.
+/// Variants in which the reference makes an empty slug of a trailing slash: variant, ours.
 const SLUGS: [(&str, &str); 1] = [("14-trailing-slash-remote", "repo")];
 
 fn repository(variant: &str) -> GitFacts {

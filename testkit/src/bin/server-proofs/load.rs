@@ -45,7 +45,7 @@ pub(crate) struct Writer {
     pub(crate) acknowledged: AtomicU64,
 }
 
-/// What happened to the requests of a load.
+/// Results of the requests of a load.
 #[derive(Default)]
 pub(crate) struct Tally {
     pub(crate) requests: u64,

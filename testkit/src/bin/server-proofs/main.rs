@@ -30,7 +30,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
-/// What a proof is run with.
+/// Settings of a proof.
 struct ProofRun {
     binary: PathBuf,
     /// Duration of the load.

@@ -16,7 +16,7 @@ const DELIVERIES: usize = 10;
 const EVENTS: usize = 40;
 const BODIES: usize = 2;
 
-/// How a store is backed up, and how a server gets the backup.
+/// Method of backing up a store and of restoring it into a server.
 struct Method<'m> {
     back_up: &'m (dyn Fn(&Path) -> Outcome<()> + Sync),
     restore: &'m dyn Fn(&mut Server, &Path) -> Outcome<()>,

@@ -19,7 +19,7 @@ use crate::json::Node;
 /// One event type: its name and its table.
 pub(super) type EventSchema = (&'static str, SchemaChoice);
 
-/// How the schema of an event type is chosen.
+/// Method by which the schema of an event type is chosen.
 #[derive(Clone, Copy)]
 pub(super) enum SchemaChoice {
     /// One schema.
