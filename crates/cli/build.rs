@@ -42,7 +42,7 @@ fn git(arguments: &[&str]) -> Option<String> {
     answer("git", arguments)
 }
 
-/// What a program answers, without the newline at its end; nothing when it does not.
+/// Output of a program, without the newline at its end; nothing when it fails.
 fn answer(program: &str, arguments: &[&str]) -> Option<String> {
     let output =
         Command::new(program).args(arguments).output().ok().filter(|output| output.status.success())?;

@@ -67,7 +67,7 @@ mod linux {
         let _ = world.run(["sync", "daemon", "stop"]).exits(0);
     }
 
-    /// How long idleness is watched.
+    /// Minutes for which idleness is observed.
     fn minutes() -> u64 {
         let mut words = std::env::args().skip_while(|word| word != "--minutes").skip(1);
         words.next().and_then(|word| word.parse().ok()).unwrap_or(3)

@@ -1,4 +1,4 @@
-//! What missions cost, whole process: a long log, many work packages, many missions; against a process
+//! Cost of missions, whole process: a long log, many work packages, many missions; against a process
 //! that does nothing.
 //!
 //! `cargo bench -p spec-kitty --bench missions`

@@ -1,4 +1,4 @@
-//! What the build knows about itself.
+//! Facts about the build: version, commit and profile.
 
 use contract::ExitCode;
 use std::fmt::Write as _;
@@ -9,7 +9,7 @@ pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 pub(crate) const COMMIT: &str = env!("SPEC_KITTY_COMMIT");
 /// Cargo profile.
 pub(crate) const PROFILE: &str = env!("SPEC_KITTY_PROFILE");
-/// What `--version` prints after the name.
+/// Text that `--version` prints after the name.
 pub(crate) const VERSION_LINE: &str =
     concat!(env!("CARGO_PKG_VERSION"), " (", env!("SPEC_KITTY_COMMIT"), " ", env!("SPEC_KITTY_PROFILE"), ")");
 

@@ -7,7 +7,7 @@ use contract::text::printable;
 use preflight::Elsewhere;
 use std::fmt::Write as _;
 
-/// How many of each are shown as text; JSON has all of them.
+/// Most entries of each kind in the text; JSON has all of them.
 const SHOWN: usize = 5;
 
 /// The rows of this home that wait elsewhere. Nothing when the machine cannot be looked at now: they never keep a

@@ -1,5 +1,5 @@
-//! What every producing verb does in the same order (contract section 12): authentication, project
-//! root, boundary, git, mission and inputs, housekeeping, and only then its own writes.
+//! Steps of every producing verb, in the order of contract section 12: authentication, project root, boundary, git,
+//! mission and inputs, housekeeping, and only then its own writes.
 
 use crate::build;
 use crate::context::CommandContext;
@@ -66,7 +66,7 @@ pub(crate) struct Producing<'a> {
     pub project: Project,
 }
 
-/// What capturing needs.
+/// Permit and observation for capturing.
 #[derive(Debug)]
 struct Hosted {
     permit: CapturePermit,
@@ -273,7 +273,7 @@ impl<'a> Producing<'a> {
     }
 }
 
-/// What a captured run is reported as.
+/// Lines that report a captured run.
 fn describe(captured: &RunCapture) -> Vec<String> {
     let refused = captured.refused.iter().map(|(mission, row)| {
         let (id, problem) = (printable(&row.event_id), printable(&row.problem));
@@ -300,13 +300,13 @@ fn not_captured(error: &CliError, missions: &[String]) -> Vec<String> {
 
 /// The outcome of a producing verb.
 pub(crate) trait CommandOutcome: Serialize {
-    /// What was captured.
+    /// Captured facts.
     fn capture(&self) -> &CaptureReport;
 
     /// The outcome as people read it.
     fn describe(&self) -> String;
 
-    /// What looks odd, for stderr.
+    /// Warnings, for stderr.
     fn warnings(&self) -> Vec<String> {
         Vec::new()
     }

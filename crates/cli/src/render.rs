@@ -46,7 +46,7 @@ pub(crate) fn finish_parsing(error: &clap::Error) -> ExitCode {
     exit_after(error.print(), if error.use_stderr() { ExitCode::Refused } else { ExitCode::Ok })
 }
 
-/// How to exit when a result was printed, or not: a full disk must not look like success.
+/// Exit code after a result was printed, or not: a full disk must not look like success.
 fn exit_after(printed: io::Result<()>, exit: ExitCode) -> ExitCode {
     match printed {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
@@ -107,7 +107,7 @@ pub(crate) fn stdout_is_terminal() -> bool {
     io::stdout().is_terminal()
 }
 
-/// How many columns a result may fill: the terminal's, else `COLUMNS`, else 80.
+/// Columns that a result may fill: the terminal's, else `COLUMNS`, else 80.
 pub(crate) fn width() -> usize {
     let terminal = terminal_size::terminal_size_of(io::stdout());
     let asked = || std::env::var("COLUMNS").ok()?.trim().parse().ok().filter(|width| *width > 0);

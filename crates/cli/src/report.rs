@@ -1,4 +1,4 @@
-//! What a verb gives back: one value, rendered as text or as JSON, and notes for stderr.
+//! Report of a verb: one value, rendered as text or as JSON, and notes for stderr.
 
 use contract::ExitCode;
 use contract::switch::Switch;
@@ -15,7 +15,7 @@ pub(crate) trait Render: Serialize {
 /// The end of a verb that did not fail: what to print, where, and how to exit.
 #[derive(Debug)]
 pub(crate) struct Report {
-    /// How the process exits.
+    /// Exit code of the process.
     pub exit: ExitCode,
     /// The result as text, for stdout.
     pub text: String,

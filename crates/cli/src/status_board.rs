@@ -11,11 +11,11 @@ use std::fmt::Write as _;
 
 /// The mark of a board of a release that kept no log.
 pub(crate) const FROM_FRONT_MATTER: &str = "no event log: lanes as the front matter names them";
-/// What the border and the padding of a column take.
+/// Columns taken by the border and the padding.
 const BORDER: usize = 4;
 /// The narrowest column in which titles can still be read.
 const COLUMN: usize = 16;
-/// What the overview needs beside the names of missions.
+/// Columns of the overview beside the names of missions.
 const BESIDE: usize = 30;
 
 /// The board of the mission that was asked for, or the overview of all.

@@ -38,7 +38,7 @@ const LOOKING: &str = "{spinner} {msg}";
 /// Once it is known.
 const COUNTING: &str = "{msg} [{bar:30}] {pos}/{len} {rate}, {eta} left";
 
-/// How a progress bar looks once the total is known; its rate is a whole number.
+/// Style of a progress bar once the total is known; its rate is a whole number.
 fn counting() -> Option<ProgressStyle> {
     let rate = |state: &ProgressState, out: &mut dyn fmt::Write| {
         let _ = out.write_str(&per_second(state.per_sec()));

@@ -27,7 +27,7 @@ pub(crate) enum Class {
 }
 
 impl Class {
-    /// What a verb of this class needs.
+    /// Requirements of a verb of this class.
     pub(crate) const fn needs(self) -> &'static str {
         match self {
             Self::ReadOnly | Self::Tool => "nothing",

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use textwrap::{Options, WordSeparator, WordSplitter};
 
-/// How far the second and later lines of a wrapped line are indented beyond its first.
+/// Indentation of the second and later lines of a wrapped line, beyond its first.
 const INDENT: usize = 2;
 
 /// `head`, then `text` beside it: further lines begin below its first.

@@ -63,7 +63,7 @@ fn until(login: &Login) -> String {
     login.refresh_expires_at.map(|at| format!(", until {at}")).unwrap_or_default()
 }
 
-/// What decided who is logged in, and where it was read.
+/// Source of the login, and the file or variable of it.
 fn source(login: &Login, home: &Home) -> (String, String) {
     let file = |path: std::path::PathBuf| path.to_string_lossy().into_owned();
     match login.source {

@@ -88,7 +88,7 @@ impl Diagnostics<'_> {
         self.with_elsewhere(self.active_queue())
     }
 
-    /// Why there are no row counts.
+    /// Reason why there are no row counts.
     pub(super) fn uncounted(&self) -> &'static str {
         let has = |code| self.status.faults.iter().any(|fault| fault.code == code);
         if has(FaultCode::ActiveQueueUnreadable) {
@@ -134,8 +134,8 @@ impl Diagnostics<'_> {
         check.finding("rows_parked", detail, [Remedy::Advice(PARKED.to_owned())])
     }
 
-    /// What a release 3.2.x that shares this home would meet: it takes waiting rows in our queue files for rows of
-    /// its own predecessors, and rows of two projects stop it for good.
+    /// Consequences for a release 3.2.x that shares this home: it takes waiting rows in our queue files for rows of its
+    /// own predecessors, and rows of two projects stop it for good.
     fn beside_other_releases(&self) -> String {
         let Ok(home) = self.context.home() else { return String::new() };
         match queue::observe_layout(&home.projects_dir()) {
@@ -159,7 +159,7 @@ impl Diagnostics<'_> {
     }
 }
 
-/// Why a failure that another check reports leaves the boundary undecided.
+/// Reason why a failure that another check reports leaves the boundary undecided.
 fn obstacle(failure: FailureName, result: &PreflightResult) -> Option<String> {
     let text = match failure {
         // The fault has the reason.

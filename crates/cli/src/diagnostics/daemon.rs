@@ -24,7 +24,7 @@ impl Diagnostics<'_> {
         self.with_leftovers(judge_last_drain(check, &status))
     }
 
-    /// What `doctor orphan-daemons` finds beyond the orphan records and strays of the boundary.
+    /// Adds findings of `doctor orphan-daemons` beyond the orphan records and strays of the boundary.
     fn with_leftovers(&self, check: DiagnosticCheck) -> Result<DiagnosticCheck, CliError> {
         let report = orphan_daemons(self.context.home()?, &self.verdict, Treatment::Look);
         let beyond = report.findings.iter().filter(|finding| {

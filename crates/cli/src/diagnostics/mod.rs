@@ -55,7 +55,7 @@ pub(crate) enum CheckName {
     Queue,
     /// The daemon, if one runs, answers and drains.
     Daemon,
-    /// What may leave, leaves.
+    /// Rows that may leave are delivered.
     Delivery,
     /// The server answers this login. The only check that uses the network.
     Reachability,

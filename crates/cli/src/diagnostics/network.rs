@@ -37,7 +37,7 @@ impl Diagnostics<'_> {
     }
 }
 
-/// What the answers of a server mean.
+/// Judges the answers of a server.
 pub(crate) fn judge_probe<N>(name: N, probe: &LoginProbe, login: &Login) -> DiagnosticCheck<N> {
     if probe.is_good() {
         return DiagnosticCheck::ok(name, "the server answers and accepts this login");

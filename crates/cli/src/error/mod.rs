@@ -15,18 +15,18 @@ use std::fmt::Write as _;
 /// The code of a command line that does not parse: exit 2, and no refusal.
 const USAGE: &str = "USAGE";
 
-/// Why a command did not do what it was asked.
+/// Failure of a command.
 #[derive(Debug)]
 pub(crate) struct CliError {
     /// Stable code for scripts.
     pub code: &'static str,
-    /// How the process exits.
+    /// Exit code of the process.
     pub exit: ExitCode,
-    /// What is wrong, in one sentence, naming the file, row or field.
+    /// Description, in one sentence, naming the file, row or field.
     pub summary: String,
-    /// What was read, where: one line each.
+    /// Observed values and their sources: one line each.
     pub evidence: Vec<String>,
-    /// What to do, best first.
+    /// Remedies, best first.
     pub remedies: Vec<Remedy>,
     /// The preflight behind a refusal.
     pub preflight: Option<Box<PreflightResult>>,

@@ -9,7 +9,7 @@ use std::io::IsTerminal as _;
 use std::path::Path;
 use std::process::{Command, ExitStatus};
 
-/// How a child ended.
+/// End of a child process.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ChildEnd(ExitStatus);
 

@@ -29,7 +29,7 @@ use contract::Remedy;
 use std::ffi::OsString;
 use verbs::{AskedVerb, HandedVerb};
 
-/// How many hand-overs a process lies in; set by this program for its child.
+/// Variable with the depth of nested hand-overs; set by this program for its child.
 pub(crate) const DEPTH: &str = identity::environment::names::SPEC_KITTY_FRONT;
 
 /// Runs a command line in the Python CLI, when it names a verb of the list; `words` begins with the program's name.
@@ -109,7 +109,7 @@ fn run(arguments: &[OsString], verb: Option<HandedVerb>, class: Class) -> Result
     producing.around(|| child::run(&prepared.program, arguments, &prepared.depth))
 }
 
-/// What starting the child needs.
+/// Program and depth of a child to start.
 struct PreparedRun {
     program: std::path::PathBuf,
     depth: String,

@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 
 /// The command to look for.
 const NAME: &str = if cfg!(windows) { "spec-kitty.exe" } else { "spec-kitty" };
-/// What the Python CLI prints for `--version`, before the number.
+/// Text that the Python CLI prints for `--version`, before the number.
 const VERSION_HEAD: &str = "spec-kitty-cli version ";
-/// How long `--version` may take. Python reads some hundred files from a cold disk.
+/// Time limit of `--version`. Python reads some hundred files from a cold disk.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How much of its output is read.
+/// Most bytes of its output that are read.
 const MOST: u64 = 4096;
 
 /// The Python CLI, or the error of a machine without one.
@@ -59,7 +59,7 @@ pub(super) fn find(context: &CommandContext, depth: &str) -> Result<PathBuf, Cli
     Err(error)
 }
 
-/// Why a program is not the Python CLI.
+/// Reason why a program is not the Python CLI.
 fn problem(path: &Path, depth: &str) -> Option<String> {
     if !is_program(path) {
         return Some("is no program".to_owned());
@@ -147,7 +147,7 @@ fn is_same_file(_: &Path, _: &Path) -> bool {
     false
 }
 
-/// How to get the Python CLI.
+/// Adds the remedies that install the Python CLI.
 pub(super) fn install(error: CliError) -> CliError {
     error
         .remedy(Remedy::Advice(

@@ -196,7 +196,7 @@ const PRODUCING: &[&str] = &[
     "workflow import",
 ];
 
-/// What this program has in the place of a verb.
+/// Verbs of this program that serve the purpose of a verb of the list.
 const COUNTERPARTS: &[(&str, &str)] = &[
     ("accept", "agent evidence verify --mission MISSION"),
     ("agent action implement", "agent tasks move-task WP --to in_progress --mission MISSION"),
@@ -242,7 +242,7 @@ pub(crate) struct HandedVerb {
 }
 
 impl HandedVerb {
-    /// What this program has in its place, as words after `spec-kitty`.
+    /// Verb of this program for the same purpose, as words after `spec-kitty`.
     pub(crate) fn counterpart(self) -> Option<&'static str> {
         COUNTERPARTS.iter().find(|(words, _)| *words == self.words).map(|(_, counterpart)| *counterpart)
     }
@@ -255,7 +255,7 @@ pub(crate) fn all() -> impl Iterator<Item = HandedVerb> {
     of(READING, Class::ReadOnly).chain(of(PRODUCING, Class::Producing))
 }
 
-/// What a command line after `spec-kitty` asks for.
+/// Verb that a command line after `spec-kitty` names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AskedVerb {
     /// A verb of the list, with the class that its options give it. Asking for help changes nothing.

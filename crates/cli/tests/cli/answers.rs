@@ -1,4 +1,4 @@
-//! What a server, or something in its place, answers: the binary believes only the protocol, parks a conflict
+//! Answers of a server, or of something in its place: the binary accepts only the protocol, parks a conflict
 //! with its payload, and parks nothing when everything is refused.
 
 use crate::worlds::{fresh, with_server};

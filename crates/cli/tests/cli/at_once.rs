@@ -6,7 +6,7 @@ use std::process::{Child, Stdio};
 use testkit::World;
 use testkit::mission::Mission;
 
-/// How many at once.
+/// Number of concurrent commands.
 const MANY: usize = 8;
 
 /// A world with a mission whose work packages are final. Nothing is captured: it is the repository that counts.

@@ -104,7 +104,7 @@ fn delivery_by_the_daemon_a_moment_ago_is_said() {
     assert!(text.contains("daemon    : delivered"), "{text}");
 }
 
-/// What a daemon records after a delivery.
+/// Writes the record of a daemon's delivery.
 fn record_daemon_delivery(queue: &Path, seconds_ago: i64, events: u64) {
     let at = jiff::Timestamp::now().as_second() - seconds_ago;
     let value = json!({"at": at, "events": events, "bodies": 0}).to_string();

@@ -1,4 +1,4 @@
-//! How a machine becomes incoherent in real life, and that the named remedies help: daemons of
+//! Real causes of an incoherent machine, and proof that the named remedies help: daemons of
 //! another account, another copy of the program or the reference, files spoiled under a live daemon, and
 //! the warnings beside the boundary. The single names are walked by `failure_names.rs`.
 #![cfg(unix)]

@@ -23,20 +23,20 @@ const PRODUCING: [&str; 4] = ["agent", "mission", "create", "some-mission"];
 pub(crate) struct Scene {
     pub(crate) world: World,
     server: Server,
-    /// What has to live as long as the machine is spoiled.
+    /// Processes that live as long as the machine is spoiled.
     daemon: Option<Daemon>,
     stray: Option<ReferenceDaemon>,
     /// The schema that the queue DB had before it seemed to have another.
     schema: i64,
 }
 
-/// How a machine was spoiled, and the required result.
+/// A spoiled machine, and the required result.
 pub(crate) struct Spoiled {
     /// All names that fail, in refusal order.
     names: Vec<&'static str>,
     /// The remedies, as they are shown.
     remedies: Vec<&'static str>,
-    /// What a person does where the remedy is an advice.
+    /// Action of a person where the remedy is an advice.
     advised: fn(&mut Scene),
     /// Whether `sync now` refuses; otherwise it repairs the state itself.
     refuses_now: bool,
@@ -327,7 +327,7 @@ fn texts(list: &Value) -> Vec<String> {
     list.as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()).collect()
 }
 
-/// How the record of a daemon is made to differ in one field and no other.
+/// Changes the record of a daemon in one field and no other.
 fn change_of(field: Field) -> fn(&mut OwnerRecord) {
     match field {
         Field::PackageVersion => |record| record.package_version = "3.2.0rc10".into(),

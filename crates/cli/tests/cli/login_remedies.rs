@@ -11,8 +11,8 @@ use testkit::world::{SERVER, TEAM, USER, session};
 const LOGIN: &str = "spec-kitty auth login";
 const LOGIN_SERVER: &str = "spec-kitty auth login --server URL";
 
-/// How a state is made, and the remedy with and without a configured server. A new reason does not
-/// compile without a row.
+/// Set-up of a state, and its remedy with and without a configured server. A new reason does not compile without a
+/// row.
 fn row(why: AuthAbsence) -> (fn(&mut World), &'static str, &'static str) {
     match why {
         AuthAbsence::LoggedOut => (|_| {}, LOGIN, LOGIN_SERVER),

@@ -117,7 +117,7 @@ fn prove(world: &World, mission: &Mission) {
     assert!(failed.stderr.contains("reopen WP02"), "{failed:?}");
 }
 
-/// What of the mission's log travels: every row but those of decisions.
+/// Rows of the mission's log that are sent: all but those of decisions.
 fn travelling(mission: &Mission) -> Vec<String> {
     let log = mission.read("status.events.jsonl");
     log.lines()

@@ -1,4 +1,4 @@
-//! How often each command opens each state file, pinned: a further read of a file is a change of this table.
+//! Opens of each state file by each command, pinned: a further read of a file is a change of this table.
 #![cfg(target_os = "linux")]
 
 use std::process::{Command, Stdio};

@@ -26,7 +26,7 @@ fn copy(world: &World, options: &str) -> World {
     copy
 }
 
-/// What a verb does in a copied home.
+/// Effect of a verb in a copied home.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Effect {
     /// It looks, or refuses.

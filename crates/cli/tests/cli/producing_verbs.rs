@@ -322,7 +322,7 @@ fn local_verb_needs_no_login_and_queues_nothing() {
     }
 }
 
-/// What cannot be done is named, and neither home nor repository changes.
+/// The failure is named, and neither home nor repository changes.
 #[test]
 fn verb_that_fails_leaves_repository_and_home_as_they_were() {
     let scene = Scene::new();

@@ -180,7 +180,7 @@ fn home_migrated_by_the_reference_is_coherent() {
     }
 }
 
-/// What the reference drops silently is kept here.
+/// Rows that the reference drops silently are kept here.
 #[test]
 #[ignore = "needs the recorded data"]
 fn overlapping_queues_become_one_and_conflicting_rows_are_kept() {

@@ -69,7 +69,7 @@ impl Replay {
         let _ = self.world.run_program("git", argv).exits(0);
     }
 
-    /// What a person did before the call.
+    /// Edit that a person made before the call.
     fn edit(&self, tag: &str) {
         let spec = format!("kitty-specs/{}/spec.md", self.mission);
         match tag {

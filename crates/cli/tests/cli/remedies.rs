@@ -371,7 +371,7 @@ fn reach_stop_daemon() {
     assert_eq!(status["state"], "stopped");
 }
 
-/// Where no command can help, the text names the line to correct.
+/// An advice: where no command can help, the text names the line to correct.
 fn reach_advice() {
     let world = logged_in();
     let config = world.home().config_file();

@@ -1,5 +1,4 @@
-//! What an operator sees when the server's own store fails: the client gets an answer without details, and
-//! the log has the reason.
+//! Failures of the server's own store: the client gets an answer without details, and the log has the reason.
 
 use crate::worlds::fresh;
 use serde_json::Value;

@@ -9,7 +9,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use testkit::World;
 
-/// What takes the place of a file.
+/// Replacement of a file.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Instead {
     Directory,

@@ -118,7 +118,7 @@ fn maps_dependencies_are_those_of_the_workspace() {
     }
 }
 
-/// What takes too long for a landing is not forgotten: the full check runs every benchmark.
+/// Benchmarks take too long for a landing: the full check runs every one.
 #[test]
 fn full_check_runs_every_benchmark() {
     let full = page(".ci/full");

@@ -28,7 +28,7 @@ pub(crate) struct Newcomer {
     browser: Browser,
     directory: PathBuf,
     version: String,
-    /// What the page calls something, and what it is here.
+    /// Names on the page, and their values here.
     names: HashMap<String, String>,
     /// The secret of the first account.
     secret: String,
@@ -75,7 +75,7 @@ impl Newcomer {
         self.world.user_home()
     }
 
-    /// What a text of the page is here.
+    /// Replaces the places in a text of the page by those of the test.
     pub(crate) fn here(&self, on_page: &str) -> String {
         self.places.iter().fold(on_page.to_owned(), |text, (page, here)| text.replace(page, here))
     }
@@ -235,7 +235,7 @@ fn match_line(shown: &str, printed: &str, names: &Names) -> Option<Names> {
     (continues || found.next().is_none()).then_some(names)
 }
 
-/// What differs from run to run: long numbers, and long words with digits in them.
+/// Whether a token differs from run to run: long numbers, and long words with digits in them.
 fn is_name(token: &str) -> bool {
     let digits = token.chars().filter(char::is_ascii_digit).count();
     (digits == token.len() && digits >= 4) || (digits > 0 && digits < token.len() && token.len() >= 5)

@@ -41,7 +41,7 @@ fn words(command: &str) -> Vec<String> {
     words
 }
 
-/// What differs from run to run, and from machine to machine, in one spelling.
+/// Replaces texts that differ from run to run, or from machine to machine, by one spelling.
 fn normal(text: &str) -> String {
     let is_word = |c: char| c.is_ascii_alphanumeric() || "-:.".contains(c);
     let mut out = String::new();

@@ -72,7 +72,7 @@ fn follow(administrator: &mut Newcomer, step: &TranscriptStep) {
     }
 }
 
-/// What systemd would run, on a port of this test.
+/// The command of the systemd unit, on a port of this test.
 fn command_of_the_unit(administrator: &Newcomer) -> String {
     let unit = fs::read_to_string(root().join("contrib/systemd/spec-kitty-server.service")).unwrap();
     let command = unit.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/local/bin/")).unwrap();

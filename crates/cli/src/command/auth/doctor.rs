@@ -65,7 +65,7 @@ enum LoginCheckName {
     Server,
 }
 
-/// What is examined.
+/// Facts that are examined.
 struct LoginDiagnostics<'a> {
     context: &'a CommandContext,
     home: &'a Home,

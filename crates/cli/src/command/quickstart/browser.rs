@@ -1,5 +1,4 @@
-//! What a person does in a browser: opens the approval page, types e-mail address and secret, presses
-//! Approve.
+//! Scripted browser: opens the approval page, types e-mail address and secret, presses Approve.
 
 use super::failure::failed;
 use crate::build;

@@ -216,7 +216,7 @@ fn list(document: &Value) -> impl Iterator<Item = &Value> {
     document["rows"].as_array().into_iter().flatten()
 }
 
-/// What waits in the active queue.
+/// Rows that wait in the active queue.
 struct WaitingCounts {
     events: u64,
     bodies: u64,

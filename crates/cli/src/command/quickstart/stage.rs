@@ -17,10 +17,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use system::Machine;
 
-/// How long a step may take before the quickstart gives up on it.
+/// Time after which the quickstart gives up on a step.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How often something that happens by itself is looked at.
+/// Interval at which an event in another process is polled.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// The stage.
@@ -34,7 +34,7 @@ pub(crate) struct QuickstartStage {
     interrupted: Arc<AtomicBool>,
 }
 
-/// What a command printed.
+/// Output of a command.
 #[derive(Debug)]
 pub(crate) struct CommandOutput {
     /// Standard output.
@@ -64,7 +64,7 @@ impl QuickstartStage {
         self.directory.join(relative)
     }
 
-    /// Where the server listens.
+    /// Address of the server.
     pub(crate) fn server_address(&self) -> &str {
         &self.address
     }

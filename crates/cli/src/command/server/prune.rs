@@ -71,7 +71,7 @@ fn size(text: &str) -> Result<u64, String> {
     parsed.ok_or_else(|| "not a size, as in 500MiB or 20GiB".to_owned())
 }
 
-/// What is deleted, or would be.
+/// Rows that are deleted, or would be.
 #[derive(Debug, Serialize)]
 struct Pruning {
     /// `preview` or `pruned`.

@@ -85,7 +85,7 @@ fn preview<'a>(context: &CommandContext, history: &'a History) -> Result<Capture
     })
 }
 
-/// What would be captured.
+/// Preview of a capture.
 #[derive(Debug, Serialize)]
 struct CapturePreview<'a> {
     result: &'static str,
@@ -127,7 +127,7 @@ impl Render for CapturePreview<'_> {
     }
 }
 
-/// What stays in the log, and why.
+/// Rows that stay in the log, with the reason.
 fn describe_rest(out: &mut String, stays: u64, refused: &[RefusedRow]) {
     if stays > 0 {
         let stays = counted(stays, "row stays: it is", "rows stay: they are");

@@ -46,7 +46,7 @@ impl Verb for DiagnoseArgs {
     }
 }
 
-/// What was found. `results` names the rows that are not valid, and with `--all` every row.
+/// Findings. `results` names the rows that are not valid, and with `--all` every row.
 #[derive(Debug, Default, Serialize)]
 struct Diagnosis {
     total: u64,

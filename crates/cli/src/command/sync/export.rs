@@ -151,14 +151,14 @@ fn pass_on(
     }
 }
 
-/// What was written.
+/// Report of the export.
 #[derive(Debug, Serialize)]
 struct Exported {
     result: &'static str,
     rows: u64,
     from: String,
     to: String,
-    /// What could not be read, and why.
+    /// Parts that could not be read, with the reason.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     damage: Vec<String>,
 }
@@ -174,7 +174,7 @@ impl Render for Exported {
     }
 }
 
-/// What names a scoped queue DB: the first 16 hex digits of its scope's hash, or all 64.
+/// Hash that names a scoped queue DB: the first 16 hex digits of its scope's hash, or all 64.
 pub(super) fn scope_hash(text: &str) -> Result<String, &'static str> {
     let hash = contract::scope::trim(text).to_lowercase();
     let hex = hash.bytes().all(|byte| byte.is_ascii_hexdigit());

@@ -89,7 +89,7 @@ fn sent(context: &CommandContext, args: &GcArgs) -> Result<Report, CliError> {
     Ok(Report::of(&Discarded { result, sent: gone }))
 }
 
-/// Which kept bytes went.
+/// Kept bytes that were removed, or would be.
 #[derive(Debug, Serialize)]
 struct Discarded {
     result: &'static str,
@@ -108,7 +108,7 @@ impl Render for Discarded {
     }
 }
 
-/// What went.
+/// Receipts that were removed, or would be.
 #[derive(Debug, Serialize)]
 struct Collected {
     result: &'static str,

@@ -185,15 +185,15 @@ impl DrainProgress for DrainWatch {
     }
 }
 
-/// What was delivered.
+/// Report of the delivery.
 #[derive(Debug, Serialize)]
 struct Delivery {
     result: &'static str,
     migrated: Option<MigrationReport>,
-    /// What a daemon delivered within the last minute, or while the command ran.
+    /// Delivery by a daemon within the last minute, or while the command ran.
     #[serde(skip_serializing_if = "Option::is_none")]
     daemon_delivery: Option<RecentDelivery>,
-    /// Where the login is what is missing.
+    /// Code of a missing login.
     #[serde(skip_serializing_if = "Option::is_none")]
     error_code: Option<&'static str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -216,7 +216,7 @@ struct RecentDelivery {
     bodies: u64,
 }
 
-/// How old a delivery of the daemon may be to be mentioned, in seconds.
+/// Greatest age of a daemon's delivery that is mentioned, in seconds.
 const RECENT: i64 = 60;
 
 impl RecentDelivery {

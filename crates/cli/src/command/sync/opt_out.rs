@@ -82,7 +82,7 @@ fn delete_remote(context: &CommandContext, project: Option<&str>) -> RemoteDelet
     deletion
 }
 
-/// What the server deleted.
+/// Deletion on the server.
 #[derive(Debug, Serialize)]
 pub(super) struct RemoteDeletion {
     remote: Remote,
@@ -116,7 +116,7 @@ impl RemoteDeletion {
     }
 }
 
-/// What `--delete-private-data` would do.
+/// Preview of `--delete-private-data`.
 #[derive(Debug, Serialize)]
 struct OptOutPreview {
     result: &'static str,

@@ -76,7 +76,7 @@ impl Verb for PreviewArgs {
 struct DeliveryPreview {
     sync_enabled: bool,
     coherent: bool,
-    /// Where to; null when nothing can be sent.
+    /// URL of the server; null when nothing can be sent.
     destination: Option<String>,
     team_or_user: Option<String>,
     leaving: RowPair,

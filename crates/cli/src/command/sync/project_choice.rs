@@ -43,7 +43,7 @@ impl ProjectChoice {
     }
 }
 
-/// What `named` means, or the project of the working directory when nothing was named.
+/// Project that `named` means, or that of the working directory when nothing was named.
 ///
 /// # Errors
 /// Exit 2 when no known project, or more than one, is called that; exit 1 when nothing was named and the
@@ -160,7 +160,7 @@ impl KnownProjects {
         ProjectChoice { uuid: Some(uuid.to_owned()), slugs }
     }
 
-    /// What could have been meant.
+    /// The known projects, as a remedy.
     fn list(&self) -> Remedy {
         let mut shown: Vec<String> =
             self.projects.iter().take(LISTED).map(|(uuid, slugs)| labelled(uuid, slugs)).collect();

@@ -112,7 +112,7 @@ fn ask(
     })
 }
 
-/// What was done, or would be.
+/// Rows that were put back, or would be.
 #[derive(Debug, Serialize)]
 struct ResendView {
     result: &'static str,

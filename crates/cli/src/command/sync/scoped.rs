@@ -8,7 +8,7 @@ use gate::CurePermit;
 use std::io::ErrorKind;
 use std::path::Path;
 
-/// How long a verb waits for a locked queue.
+/// Time that a verb waits for a locked queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Patience {
     /// It only looks, also in a dry run: the deadline of a read.

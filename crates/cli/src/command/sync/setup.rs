@@ -1,8 +1,8 @@
 //! `sync setup`: checks every requirement in order, and ends with the output of `sync status --check`.
 //!
-//! What it does about a finding is the very command that the finding names, run as if it had been typed.
-//! On a terminal it asks before each; with `--yes` it does what loses nothing, sends nothing and decides
-//! nothing; elsewhere it lists and changes nothing.
+//! The fix of a finding is the command that the finding names, run as if it had been typed. On a terminal each is
+//! confirmed first. With `--yes` a fix runs when it loses nothing, sends nothing and decides nothing. Elsewhere the
+//! command lists the findings and changes nothing.
 
 use crate::args::Cli;
 use crate::command::sync::status::check_text;
@@ -71,12 +71,12 @@ impl Verb for SetupArgs {
     }
 }
 
-/// What may be fixed.
+/// Fixes that are permitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum FixPermission {
     /// None: not a terminal, and no --yes.
     Look,
-    /// What is safe.
+    /// Safe ones.
     Safe,
     /// Whatever the person at the terminal agrees to.
     Ask,
@@ -94,7 +94,7 @@ impl FixPermission {
     }
 }
 
-/// Who may decide to do it.
+/// Risk of a fix, by the consent that it needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum FixRisk {
     /// Loses nothing, sends nothing, decides nothing: `--yes` is enough.
@@ -131,7 +131,7 @@ fn next(gates: &[DiagnosticCheck], steps: &[SetupStep]) -> Option<(CheckName, Ch
         .map(|(gate, finding)| (gate, finding.clone()))
 }
 
-/// What became of a finding.
+/// Result for one finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum StepOutcome {

@@ -56,7 +56,7 @@ fn failed(error: &SharingError, http: &DeliveryContext) -> CliError {
     }
 }
 
-/// What became of the remote part of a verb whose local part decides the exit code.
+/// Result of the remote part of a verb whose local part decides the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Remote {

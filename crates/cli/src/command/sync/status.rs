@@ -45,7 +45,7 @@ impl Verb for SyncStatusArgs {
     }
 }
 
-/// What a file that cannot be read would contain.
+/// Placeholder for a file that cannot be read.
 const UNREADABLE: &str = "<unreadable>";
 
 /// `--check`: the identity block, then what fails, all on stdout.
@@ -59,7 +59,7 @@ impl Render for CheckView<'_> {
     }
 }
 
-/// What `--check` prints: the block, then other queues, held rows and the last attempt, then what fails.
+/// Text of `--check`: the block, then other queues, held rows and the last attempt, then the failures.
 pub(crate) fn check_text(status: &StatusDocument) -> String {
     let mut out = identity_block(status);
     out.push_str(&elsewhere::describe(&status.elsewhere));

@@ -20,7 +20,7 @@ use testkit::reference_queue::ReferenceQueue;
 use testkit::world::TEAM;
 use testkit::{Run, World};
 
-/// What differs between two runs or machines, and a text of the same width for it. Paths are replaced
+/// Texts that differ between two runs or machines, each with a replacement of the same width. Paths are replaced
 /// before, and version and ports, whose width may differ, are at the end of their line.
 const FILTERS: &[(&str, &str)] = &[
     // Daemons of other homes, which other tests run beside this one.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-/// What an advice is made by.
+/// Calls that create an advice.
 const CALLS: [&str; 3] = ["Remedy::Advice(", " advice(", "remedy: format!("];
 
 /// Functions whose sentences are advices.
@@ -120,7 +120,7 @@ fn end_of_literal(text: &str) -> usize {
     end.unwrap_or(text.len())
 }
 
-/// What the first `open` of `code` and its `close` enclose.
+/// Text between the first `open` of `code` and its `close`.
 fn enclosed(code: &str, open: char, close: char) -> &str {
     let start = code.find(open).map_or(0, |at| at + 1);
     let (mut depth, mut in_text, mut escaped) = (1, false, false);

@@ -32,7 +32,7 @@ impl Verb for DecisionVerifyArgs {
         Ok(self.decision.json(asked))
     }
 
-    /// What does not agree ends it with 1, unless that was not wanted.
+    /// A disagreement ends it with 1, unless that was switched off.
     fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
         let found =
             verify(&context.project()?, self.decision.mission.mission.as_deref()).map_err(with_details)?;

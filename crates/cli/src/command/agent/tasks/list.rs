@@ -37,7 +37,7 @@ impl Verb for TaskListArgs {
     }
 }
 
-/// What is odd about the files, for stderr.
+/// Warnings about the files, for stderr.
 pub(crate) fn warnings(lines: &[String]) -> Vec<String> {
     lines.iter().map(|line| format!("warning: {}", printable(line))).collect()
 }

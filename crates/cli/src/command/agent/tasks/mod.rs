@@ -51,7 +51,7 @@ pub(super) struct CommitArgs {
 }
 
 impl CommitArgs {
-    /// What was asked for, if anything.
+    /// The user's choice, if any.
     pub(super) fn choice(&self) -> Option<bool> {
         (self.auto_commit || self.no_auto_commit).then_some(self.auto_commit)
     }

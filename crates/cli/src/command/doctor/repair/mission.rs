@@ -11,7 +11,7 @@ use mission::log::Damage;
 use serde::Serialize;
 use std::fmt::Write as _;
 
-/// How many lines of each kind are listed.
+/// Most lines of each kind that are listed.
 const SHOWN: usize = 12;
 
 /// Runs the verb.

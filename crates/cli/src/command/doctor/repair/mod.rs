@@ -199,14 +199,14 @@ fn keep_private(root: &Path, moved: &Path) {
     }
 }
 
-/// What is no directory although the path from `root` to `path` needs one there. Above `root` nothing is
+/// Path that is no directory although the way from `root` to `path` needs one there. Above `root` nothing is
 /// ours to move.
 fn obstacle(root: &Path, path: &Path) -> Option<PathBuf> {
     let way = path.ancestors().skip(1).take_while(|above| above.starts_with(root));
     way.filter(|step| step.metadata().is_ok_and(|metadata| !metadata.is_dir())).last().map(Path::to_path_buf)
 }
 
-/// What keeps the faulty file from being read: mostly the file itself; for the owner record perhaps the
+/// File that keeps the faulty one from being read: mostly the file itself; for the owner record perhaps the
 /// lock beside it.
 fn subject(home: &Home, fault: &Fault) -> PathBuf {
     if fault.code == FaultCode::OwnerRecordUnreadable && probe(&home.owner_lock()).is_err() {
@@ -239,7 +239,7 @@ fn is_denied(path: &Path) -> bool {
     error.is_some_and(|error| error.kind() == ErrorKind::PermissionDenied)
 }
 
-/// What lies beside a database. They move together: alone, either would be read wrongly.
+/// Suffixes of the files beside a database. They move together: alone, either would be read wrongly.
 const SIDE_FILES: [&str; 3] = ["-journal", "-wal", "-shm"];
 
 /// The queue DB that a fault is about, if any.
@@ -251,7 +251,7 @@ fn queue_file(code: FaultCode) -> Option<QueueFile> {
     }
 }
 
-/// What was done.
+/// Report of the repair.
 #[derive(Debug, Serialize)]
 struct HomeRepair {
     result: &'static str,
@@ -266,7 +266,7 @@ struct RepairAction {
     path: String,
     action: &'static str,
     moved_to: Vec<String>,
-    /// What the new file holds, where there is one.
+    /// Rows in the new file, where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     salvaged: Option<Salvaged>,
     /// Whether it is a queue DB, whose rows may be missing now.

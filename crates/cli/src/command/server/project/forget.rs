@@ -59,7 +59,7 @@ impl ProjectForgetArgs {
     }
 }
 
-/// What is deleted, or would be.
+/// Rows that are deleted, or would be.
 #[derive(Debug, Serialize)]
 struct Forgetting {
     /// `preview` or `forgotten`.

@@ -66,7 +66,7 @@ impl Verb for UserRemoveArgs {
     }
 }
 
-/// What is removed, or would be.
+/// Account and rows that are removed, or would be.
 #[derive(Debug, Serialize)]
 struct Removal {
     /// `preview` or `removed`.

@@ -34,7 +34,7 @@ impl DaemonCommand {
     }
 }
 
-/// How this command starts a daemon.
+/// Starter of a daemon for this command.
 pub(crate) fn launcher(context: &CommandContext) -> Result<Launcher, CliError> {
     let executable =
         std::env::current_exe().map_err(|error| CliError::failed("EXECUTABLE_UNKNOWN", chain(&error)))?;

@@ -52,8 +52,7 @@ pub(crate) fn run(context: &CommandContext, args: &MigrateArgs, hash: &str) -> R
     Ok(Report::of(&adoption))
 }
 
-/// Names the queue DBs that there are.
-/// Where the scopes of this home are listed.
+/// Command that lists the scopes of this home.
 pub(crate) const ELSEWHERE: &str = "`spec-kitty sync status` lists the other queues of this home";
 
 fn unknown(context: &CommandContext, wanted: &Path) -> CliError {
@@ -75,14 +74,14 @@ fn unknown(context: &CommandContext, wanted: &Path) -> CliError {
 
 const COPYING: Wording = Wording { done: "copied", planned: "would copy", nothing: "no rows to copy" };
 
-/// What was copied, or would be.
+/// Rows that were copied, or would be.
 #[derive(Debug, Serialize)]
 struct Adoption {
     result: &'static str,
     from_scope: String,
-    /// Whose queue it is; null for one of an earlier release, which does not store it.
+    /// Account of the queue; null for one of an earlier release, which does not store it.
     owner: Option<String>,
-    /// What is not copied.
+    /// Rows that are not copied.
     left: LeftBehind,
     #[serde(flatten)]
     report: MigrationReport,

@@ -99,7 +99,7 @@ impl Verb for MigrateArgs {
     }
 }
 
-/// How the command ends for all stores together.
+/// Exit code for all stores together.
 fn worst(stores: &[ImportedStore]) -> ExitCode {
     stores.iter().map(ImportedStore::exit).max_by_key(|exit| exit.code()).unwrap_or(ExitCode::Ok)
 }
@@ -155,7 +155,7 @@ pub(crate) fn migrate(permit: &CurePermit, dry_run: bool, quiet: bool) -> Result
     Ok(readable(report))
 }
 
-/// What moved.
+/// Rows that moved, or would move.
 #[derive(Debug, Serialize)]
 struct MigrationResult {
     result: &'static str,

@@ -13,7 +13,7 @@ use serde::Serialize;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-/// What became of one project store.
+/// Result for one project store.
 #[derive(Debug, Serialize)]
 pub(super) struct ImportedStore {
     #[serde(serialize_with = "contract::foreground::raw_path")]
@@ -24,10 +24,10 @@ pub(super) struct ImportedStore {
     result: &'static str,
     #[serde(flatten)]
     rows: ImportedRows,
-    /// Why nothing was imported.
+    /// Reason why nothing was imported.
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<String>,
-    /// What helps then.
+    /// Remedy for that.
     #[serde(rename = "remediation_hint", skip_serializing_if = "Option::is_none")]
     remedy: Option<String>,
 }
@@ -132,7 +132,7 @@ impl ImportedStore {
         self.rows.new_rows() > 0
     }
 
-    /// How the command ends for this store.
+    /// Exit code for this store.
     pub(super) fn exit(&self) -> ExitCode {
         match self.result {
             "planned" | "imported" => ExitCode::Ok,

@@ -123,7 +123,7 @@ struct AllHeld {
     /// Projects that keep their opt-out.
     opted_out: u64,
     include_held: bool,
-    /// What was released; null when nothing was asked for.
+    /// Rows that were released; null when nothing was asked for.
     released: Option<HeldChange>,
 }
 

@@ -162,7 +162,7 @@ pub(super) fn decide(context: &CommandContext, change: impl FnOnce(&mut ConfigEd
     Ok(edit.commit()?)
 }
 
-/// What of the project is held now; nothing, and why, when a queue cannot be read.
+/// Rows of the project that are held now; nothing and a reason when a queue cannot be read.
 pub(super) fn counted_held(
     context: &CommandContext,
     project: Option<&str>,
@@ -173,8 +173,8 @@ pub(super) fn counted_held(
     }
 }
 
-/// What of the project is held now: in the active queue, and among the legacy rows that a migration would
-/// bring into it. Rows of other accounts are theirs.
+/// Rows of the project that are held now: in the active queue, and among the legacy rows that a migration would
+/// bring into it. Rows of other accounts are not counted.
 fn held(context: &CommandContext, project: Option<&str>) -> Result<HeldChange, CliError> {
     let boundary = context.boundary()?;
     let observation = boundary.observe_counted()?;
@@ -204,18 +204,18 @@ pub(super) struct ProjectDecision {
     project_uuid: Option<String>,
     #[serde(skip)]
     name: String,
-    /// What is held; null when a queue cannot be read.
+    /// Rows that are held; null when a queue cannot be read.
     held: Option<HeldChange>,
     include_held: bool,
-    /// What was released; null when nothing was asked for or could be.
+    /// Rows that were released; null when nothing was asked for or could be.
     released: Option<HeldChange>,
-    /// Which kept bytes were deleted, with `--delete-private-data`.
+    /// Kept bytes that were deleted, with `--delete-private-data`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) deleted: Option<SentBlocks>,
-    /// What the server deleted, with `--delete-private-data`.
+    /// Deletion on the server, with `--delete-private-data`.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub(super) remote: Option<RemoteDeletion>,
-    /// Why not everything was released that was asked for.
+    /// Reason why fewer rows were released than asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     not_released: Option<String>,
 }
@@ -276,7 +276,7 @@ impl Render for ProjectDecision {
     }
 }
 
-/// What a decision would do.
+/// Preview of a decision.
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
 struct OptInPreview(ProjectDecision);

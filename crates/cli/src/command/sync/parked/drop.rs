@@ -34,7 +34,7 @@ impl Verb for ParkedDropArgs {
     }
 }
 
-/// What is gone.
+/// Rows that were dropped.
 #[derive(Debug, Serialize)]
 struct Dropped {
     result: &'static str,

@@ -45,7 +45,7 @@ fn permit(context: &CommandContext, patience: Patience) -> Result<Option<CurePer
     Ok(cure_permit(context, patience)?.filter(|permit| !is_absent(permit.queue_path())))
 }
 
-/// How many parked rows are read at a time.
+/// Most parked rows that are read at a time.
 const PAGE: usize = 1_000;
 
 /// Visits every parked row, page by page, until `visit` returns false.

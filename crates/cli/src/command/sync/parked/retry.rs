@@ -57,7 +57,7 @@ impl Verb for ParkedRetryArgs {
     }
 }
 
-/// What waits again, and what does not.
+/// Rows that wait again, and rows that stay parked.
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
 struct Retried(Unparked);
