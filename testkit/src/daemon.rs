@@ -81,7 +81,7 @@ pub(crate) fn end_of(world: &World) {
 fn is_daemon_of(world: &World, pid: u32) -> bool {
     let argv = system::process::process_argv(i64::from(pid)).unwrap_or_default();
     let home = [b"HOME=", world.user_home().as_os_str().as_encoded_bytes()].concat();
-    // Where a system does not show the environment, the lock has to do.
+    // On a system that does not show the environment, the lock decides.
     let environ = std::fs::read(format!("/proc/{pid}/environ"));
     argv.iter().any(|word| word == "daemon")
         && environ.map_or(true, |pairs| pairs.split(|byte| *byte == 0).any(|pair| pair == home))

@@ -205,7 +205,7 @@ mod linux {
             self.await_receipt();
             let pid = self.pid();
             let mut sleeper = Sleeper::start();
-            // What the drain and the question above left running ends by itself.
+            // Work that the drain and the request above started ends by itself.
             std::thread::sleep(Duration::from_secs(5));
             let (before, before_sleeper) = (wake_ups(pid), wake_ups(sleeper.0.id()));
             std::thread::sleep(Duration::from_secs(60 * minutes));

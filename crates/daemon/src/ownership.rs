@@ -284,9 +284,9 @@ impl DaemonOwnership {
         Ok(())
     }
 
-    /// Gives the home back: notes why, removes record and control file if they are ours, frees the lock.
-    /// Where the lock file was replaced this happens under the new one, if it is free; where another process
-    /// does, or the home is gone, nothing is touched.
+    /// Releases the home: notes the reason, removes record and control file if they are ours, frees the lock.
+    /// If the lock file was replaced, it does so under the new one. If another process holds that, or the home is
+    /// gone, it changes nothing.
     pub fn release(self, why: StopReason) -> Stop {
         let stop = Stop {
             instance_id: self.facts.instance_id.clone(),

@@ -138,7 +138,7 @@ impl StartFailure {
     pub fn unauthenticated(absence: AuthAbsence, remedy: &Remedy) -> Self {
         let remediation_hint = remedy.hint();
         match absence {
-            // What cannot be read has its own fault, which is reported first.
+            // An unreadable token or session has its own fault, which is reported first.
             AuthAbsence::LoggedOut | AuthAbsence::TokenUnreadable | AuthAbsence::Unreadable => {
                 Self::NoLogin { remediation_hint }
             }

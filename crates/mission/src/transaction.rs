@@ -213,7 +213,7 @@ impl Change {
         let (writing, commit, coordination_commit, board) = match written {
             Ok(written) => written,
             Err(cause) => {
-                // What could not be undone may be in the log: settling looks.
+                // A row that could not be undone may be in the log: settling checks that.
                 if !matches!(cause, MissionError::NotUndone { .. }) {
                     captive.withdraw();
                 }

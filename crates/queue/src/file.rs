@@ -206,7 +206,7 @@ pub(crate) fn not_written(action: &'static str, path: &Path, source: io::Error) 
 
 /// Obstacle to writing `path`: its file system, or else its permission bits. For messages.
 pub(crate) fn mode_of(path: &Path) -> Option<WriteBar> {
-    // What is not there yet lies where its directory lies.
+    // A file that does not exist yet will be on the file system of its directory.
     let there = path.ancestors().find(|above| above.exists())?;
     if system::file::is_mounted_read_only(there) {
         return Some(WriteBar::ReadOnlyFileSystem);

@@ -390,7 +390,7 @@ impl LoopMachine {
         for (id, account) in &self.captured {
             look(id, Some(*account));
         }
-        // What was acknowledged and is not even in the log would be lost twice.
+        // An acknowledged row that is missing in the log, too, would be lost twice.
         for id in self.acknowledged.iter().filter(|id| !self.captured.contains_key(*id)) {
             look(id, None);
         }

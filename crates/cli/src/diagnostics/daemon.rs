@@ -40,7 +40,7 @@ impl Diagnostics<'_> {
             let detail = format!("pid {}: {}", finding.pid, finding.detail);
             let by_hand =
                 finding.end_command.clone().map(|end| Remedy::Advice(format!("end it with `{end}`")));
-            // What no file names is left to a person even with --force.
+            // A process that no file names is left to a person even with --force.
             let cleanup = match finding.kind {
                 DaemonFindingKind::OrphanRecord => Some(Remedy::CleanOrphans),
                 DaemonFindingKind::MuteReferenceDaemon => Some(Remedy::ForceCleanOrphans),

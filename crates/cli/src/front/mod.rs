@@ -56,7 +56,7 @@ pub(crate) fn hand_over_init(words: &[OsString], error: &clap::Error) -> Option<
     }
     let context = CommandContext::of_process(false);
     let outcome = start(&context, arguments, None).map_err(|error| {
-        // What this program does by itself.
+        // The part of `init` that this program has.
         if error.code == "PYTHON_CLI_MISSING" {
             error.remedy(Remedy::Advice(
                 "`spec-kitty init` without options sets up what this program needs".into(),

@@ -101,7 +101,7 @@ fn version(path: &Path, depth: &str) -> std::io::Result<String> {
     let reader = std::thread::spawn(move || {
         let mut text = Vec::new();
         if let Some(out) = out {
-            // What could be read counts.
+            // After a read error the bytes before it count.
             let _ = out.take(MOST).read_to_end(&mut text);
         }
         String::from_utf8_lossy(&text).lines().next().unwrap_or_default().trim().to_owned()

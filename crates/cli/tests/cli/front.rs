@@ -94,7 +94,7 @@ fn rows_of_the_run_are_captured_and_the_end_is_the_childs() {
     assert!(run.stderr.starts_with("err\n") && run.stderr.contains("captured 1 event, 0 bodies"), "{run:?}");
     assert_eq!(calls(&world), "next --agent py --mission tea-timer|1|0|\n");
     assert_eq!(waiting(&world), 1);
-    // What was there before the second run is none of it.
+    // Rows from before the second run do not belong to it.
     act(&world, "");
     let again = next(&world, 0);
     assert!(!again.stderr.contains("captured 1"), "{again:?}");

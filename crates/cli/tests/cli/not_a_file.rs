@@ -131,7 +131,7 @@ fn opened_files(world: &World, argv: &[&str], top: &Path) -> BTreeSet<PathBuf> {
             files.insert(path);
         }
     }
-    // What SQLite finds beside a database only sometimes.
+    // Side files, which exist beside a database only at times.
     let databases: Vec<PathBuf> =
         files.iter().filter(|path| path.extension().is_some_and(|kind| kind == "db")).cloned().collect();
     for database in databases {

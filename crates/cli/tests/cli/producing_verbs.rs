@@ -38,7 +38,7 @@ impl Scene {
         }
         let finalize = ["tasks", "--mission", "running", "--local-only"];
         let _ = world.run(finalize).exits(0);
-        // What a command that may write leaves behind, so that the gate is as cheap as it gets.
+        // Housekeeping of a command that may write, which makes the next gate cheap.
         let _ = world.run(["agent", "mission", "create", "zeroth"]).exits(0);
         Self { world, server, first, second, running }
     }
@@ -450,7 +450,7 @@ fn refused_commit_undoes_the_verb() {
         assert!(failed["error"].as_str().unwrap().contains("no commits on Fridays"), "{verb}: {failed:#}");
         assert!(documents() == before.0, "{verb} left a document changed");
         assert_eq!(queue("active_queue"), before.1, "{verb}");
-        // What was never written is no fact: neither unfinished nor parked, and never delivered later.
+        // A row that was never written is no fact: neither unfinished nor parked, and never delivered later.
         for key in ["prepared", "parked"] {
             assert_eq!(
                 (&queue(key)["events"], &queue(key)["bodies"]),

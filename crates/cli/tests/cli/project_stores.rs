@@ -112,7 +112,7 @@ fn migrate_imports_each_row_once_and_into_its_class() {
     let again = world.run(["sync", "migrate", "--json"]).exits(0).json();
     assert_eq!(again["result"], "nothing_to_do", "{again:#}");
 
-    // What is captured there later is imported as well, and nothing twice.
+    // Rows captured there later are imported as well, and none twice.
     store.event(OPTED_IN, &id(7));
     assert_eq!(stores(&world)[0]["ready"], 1);
     let more = world.run(["sync", "migrate", "--json"]).exits(0).json();

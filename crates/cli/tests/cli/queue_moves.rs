@@ -136,7 +136,7 @@ fn old_scope_rows_are_copied_on_yes_and_held() {
     let hash = &old.hash()[..16];
     let argv = ["sync", "migrate", "--from-scope", hash];
 
-    // What is not copied is named, and how it can be taken along.
+    // Rows that are not copied are named, with the command that takes them along.
     theirs
         .execute(
             "INSERT INTO parked(kind, key, digest, place, reason, detail, parked_at, head)

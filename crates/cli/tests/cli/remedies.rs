@@ -346,7 +346,7 @@ fn daemon_start_obstacle_is_cured_by_its_hint() {
         type_hint(&world, "sh", &hint);
         world.run(["sync", "daemon", "start"]).exits(0);
     }
-    // What no command moves is listed as moved by hand.
+    // A file that no command moves is listed as moved by hand.
     let world = logged_in();
     std::fs::create_dir_all(world.home().control_file()).unwrap();
     let failed = world.run(["sync", "daemon", "start"]).exits(1);

@@ -28,7 +28,7 @@ pub enum StartOutcome {
 /// Starts the daemon of `home`, unless one runs.
 ///
 /// # Errors
-/// Why there is none; the true reason of the new process where it could give one.
+/// The reason why no daemon runs: that of the new process, where it reported one.
 pub fn start(home: &Home, launcher: &Launcher) -> Result<StartOutcome, StartFailure> {
     if let Some(reference) = peer_identity::observe_recorded(home) {
         return Err(StartFailure::ReferenceAlive { pid: i64::from(reference.pid) });

@@ -82,7 +82,7 @@ fn check(bench: &Bench, acts: &str) {
         status = bench.ok(&["status"]);
         let daemons = bench.daemons();
         match status["state"].as_str() {
-            // Who serves is the only one there is.
+            // The daemon that serves is the only one.
             Some("running") => daemons == [pid_of(&status["pid"])],
             Some("stopped" | "orphan") => daemons.is_empty(),
             // A holder that lost its control file and its record is unreachable until its next check.

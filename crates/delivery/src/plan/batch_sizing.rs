@@ -129,7 +129,7 @@ mod tests {
                 match step {
                     None => pace.grow(),
                     Some((events, bytes)) => {
-                        // What is sent fits into the room, but for a single larger row.
+                        // A batch fits into the room, but for a single larger row.
                         let room = pace.room();
                         let sent = BatchSize { events: events.min(room.events), bytes: if events == 1 { bytes } else { bytes.min(room.bytes) } };
                         pace.shrink(sent, IngressLimits::default());

@@ -80,7 +80,7 @@ fn recorded_projects_give_recorded_identity_or_differences() {
 }
 
 fn compare(variant: &str, found: &ProjectIdentity, recorded: &Value, before: &str) {
-    // What is generated at random is compared by its form alone.
+    // Random values are compared by their form alone.
     let was_there = |value: &Value| value.as_str().is_some_and(|value| before.to_lowercase().contains(value));
     if was_there(&recorded["project_uuid"]) {
         assert_eq!(recorded["project_uuid"], found.uuid, "{variant}");

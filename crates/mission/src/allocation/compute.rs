@@ -285,7 +285,7 @@ fn merge_pairs(groups: &mut Groups, work: &Work<'_>, code: &[String], grouping: 
                     .collect::<Vec<_>>()
                     .join(", ")
             };
-            // Where dependencies join by themselves, they are their own evidence.
+            // With `ByDependencies` a dependency has joined its work packages already.
             let dependency = match grouping {
                 Grouping::ByFiles => work.direct(a, b).or_else(|| work.direct(b, a)),
                 Grouping::ByDependencies => None,

@@ -206,7 +206,7 @@ fn change(
     if change.appends() {
         files.push(change.log.path().to_owned());
     }
-    // What proves the entry is the file that changed.
+    // The changed file is the witness of the entry.
     let proof = ticked.as_ref().map(|(path, _)| path.clone()).or_else(|| files.first().cloned());
     let proof = proof.unwrap_or_default();
     change.history.extend(done.into_iter().map(|(wp_id, ids)| {

@@ -1,7 +1,7 @@
 //! `agent tasks status`: the board of one mission with the keys of the current releases. Reads only.
 //!
-//! What cannot be read is a warning beside everything else. Whether work is stale is read from git: from the last commit
-//! of the lane's branch that the target branch lacks.
+//! A file that cannot be read is a warning; the rest is shown. Work is stale by the age of the last commit on the
+//! lane's branch that the target branch lacks.
 
 use super::missing_file;
 use super::move_task::auto_commit;
@@ -200,7 +200,7 @@ pub fn look(project: &Project, mission: Option<&str>, stale_after: u64, clock: &
     let filed = board.work_packages.iter().filter_map(|card| Some((card, Path::new(card.path.as_deref()?))));
     let work_packages: Vec<TaskCard> = filed
         .map(|(card, path)| {
-            // What is wrong with the file is a warning of the board already.
+            // A problem of the file is a warning of the board already.
             let wp = read_work_package(path).ok().flatten();
             let owner = match snapshot.dialect() {
                 Dialect::Current => Owner::of(|key| snapshot.slot(&card.work_package_id, key)),

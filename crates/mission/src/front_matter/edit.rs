@@ -68,7 +68,7 @@ fn plain(text: &str) -> String {
     let bare = parse_yaml(&format!("k: {text}\n")).ok().and_then(|map| map.get("k").cloned());
     let lists = parse_yaml(&format!("k:\n- {text}\n")).ok().and_then(|map| map.get("k").cloned());
     let same = bare == Some(Value::from(text)) && lists == Some(Value::from(vec![text]));
-    // What an older reader could take for something else is quoted although ours would not.
+    // Text that an older reader could misread is quoted, although ours reads it.
     let ambiguous =
         text.is_empty() || text.starts_with(|c: char| c.is_ascii_digit()) || text.contains(['#', '\t']);
     if same && !ambiguous { text.to_owned() } else { format!("'{}'", text.replace('\'', "''")) }

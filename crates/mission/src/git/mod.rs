@@ -196,7 +196,7 @@ fn unavailable(error: std::io::Error) -> MissionError {
 fn drained(pipe: impl Read) -> Vec<u8> {
     let mut kept = Vec::new();
     let mut pipe = pipe.take(u64::MAX);
-    // What does not fit is read and forgotten, so that git never blocks on a full pipe.
+    // Output beyond the limit is read and dropped, so that git never blocks on a full pipe.
     let read = pipe.by_ref().take(MAX_OUTPUT).read_to_end(&mut kept);
     drop(read.and_then(|_| std::io::copy(&mut pipe, &mut std::io::sink())));
     kept
@@ -399,7 +399,7 @@ fn untracked(git: &Git<'_>, relative: &[String]) -> Result<Vec<String>> {
 
 /// Whether the last commit holds what the worktree holds at these paths. An unborn branch holds nothing.
 fn holds(git: &Git<'_>, relative: &[String]) -> Result<bool> {
-    // What neither commit nor index know makes no difference: each path has to be there.
+    // A path in neither commit nor index shows no difference, so each path must exist.
     let there = git.run(&with_paths(&["ls-tree", "-z", "--name-only", "HEAD", "--"], relative), None)?;
     let all = there.out.split_terminator('\0').count() == relative.iter().collect::<HashSet<_>>().len();
     Ok(there.success

@@ -40,7 +40,7 @@ fn evidence_is_captured_verified_and_drafted() {
     assert!(comment.contains("echo hello; echo oops >&2") && comment.contains("hello\n```"), "{comment}");
     assert!(world.read(format!("{dir}/definition-of-done.md")).contains("- [ ] WP01 First: planned"));
     assert!(world.read(format!("{dir}/pr-body.md")).contains("Closes #12"));
-    // What was drafted is evidence, and evidence is no source.
+    // Drafts are evidence, and evidence is no source.
     assert_eq!(problems(&world, &request), []);
 }
 

@@ -333,7 +333,7 @@ fn canceled_work_package_is_outside_of_graph_and_lanes() {
     let error = finalize(&world, &slug).unwrap_err();
     assert_eq!(error.code().name(), "CANCELED_WP_DEPENDENCY");
     assert_eq!(error.facts()["stale_dependencies"][0]["canceled_dependency_wp_id"], "WP01");
-    // What a canceled one owns or needs is ignored.
+    // Ownership and dependencies of a canceled one are ignored.
     let second = format!("kitty-specs/{slug}/tasks/WP02-second.md");
     let text = world
         .read(&second)

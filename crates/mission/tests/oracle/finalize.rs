@@ -225,7 +225,7 @@ fn validating_writes_nothing_and_judges_what_would_be_done() {
         let judged = validate(&project, &request);
         let status =
             Command::new("git").args(["status", "--porcelain"]).current_dir(root.path()).output().unwrap();
-        // What is judged is what would be done: the other test compares that with the record.
+        // The judgement agrees with the plan: the other test compares the plan with the record.
         let planned = plan(&project, &request, &Clock::system());
         if judged.is_ok() != planned.is_ok() || !status.stdout.is_empty() {
             differing.push(format!("{}: {:?}", case.mission, judged.err().map(|error| error.to_string())));

@@ -70,7 +70,7 @@ impl Current {
         }
         std::fs::create_dir(at(".kittify")).unwrap();
         let branch = self.expected["branch"].as_str().unwrap();
-        // What `git init` makes, as far as git asks for it: a process for each mission takes minutes.
+        // The parts of `git init` that git requires: a process for each mission takes minutes.
         for directory in ["objects", "refs"] {
             std::fs::create_dir_all(at(".git").join(directory)).unwrap();
         }

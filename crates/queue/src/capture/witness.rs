@@ -84,7 +84,7 @@ const BOM: &[u8] = "\u{feff}".as_bytes();
 /// Every `event_id` of a JSON-lines log. A line that is no row is passed over.
 fn read_ids(log: &Path) -> io::Result<HashSet<String>> {
     match system::regular::open(log) {
-        // What is no file holds no row.
+        // Something that is not a regular file holds no row.
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(HashSet::new()),
         file => read_ids_from(io::BufReader::new(file?)),
     }

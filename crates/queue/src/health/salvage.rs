@@ -71,7 +71,7 @@ pub fn salvage(path: &Path, which: QueueFile) -> Result<Option<Salvaged>, QueueE
     let lock = lock(path, which)?;
     let unfinished = ["-journal", "-wal"].iter().any(|suffix| file::side_file_len(path, suffix) > 0);
     let opened = if unfinished {
-        // What was half done is undone first, in a copy: the damaged file itself stays as it is.
+        // An unfinished transaction is rolled back first, in a copy: the damaged file itself stays as it is.
         discard(&copy)?;
         copy_group(path, &copy)?;
         open_damaged(&copy, "mode=rw")

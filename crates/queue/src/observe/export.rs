@@ -66,7 +66,7 @@ fn read_page(conn: &Connection, _: &Path, table: &str, after: i64) -> Result<Row
         let row = match rows.next() {
             Ok(Some(row)) => row,
             Ok(None) => break,
-            // What was read before the damage is whole; the next page meets it first.
+            // Rows read before the damage are whole; the next page starts at the damage.
             Err(error) if is_damage(&error) && !page.1.is_empty() => break,
             Err(error) => return Err(error.into()),
         };

@@ -191,7 +191,7 @@ impl Model {
     fn park(&mut self, account: usize) {
         let Account { waiting, parked, delivered, .. } = &mut self.accounts[account];
         for fact in std::mem::take(waiting) {
-            // What was delivered before is settled by its receipt and never sent.
+            // A fact that was delivered before is settled by its receipt and never sent.
             if !delivered.contains(&fact) {
                 parked.push((fact, false));
             }

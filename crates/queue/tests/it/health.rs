@@ -131,7 +131,7 @@ fn damaged_row_is_recovered_from_the_legacy_file() {
             [],
         )
         .expect("a row");
-    // What a kill between copy and clear leaves.
+    // The state after a kill between copy and clear.
     let before = fs_err::read(home.legacy()).expect("bytes");
     home.cure(&scope()).migrate(&mut ()).expect("migrated");
     fs_err::write(home.legacy(), before).expect("put back");

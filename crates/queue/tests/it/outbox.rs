@@ -344,7 +344,7 @@ fn opting_in_starts_from_now_and_a_release_lets_the_rest_go() {
     assert_eq!(home.cure(&scope()).release_held(None).expect("released").events, 1);
     let counts = observe_counts(&home.scoped(&scope()), &only_project).expect("counts");
     assert_eq!(counts.held, []);
-    // What waits when a project was off stays held when it is switched on.
+    // Rows that wait while a project is off stay held when it is switched on.
     let change = home.cure(&scope()).seal_held(Some(PROJECT), &everybody_out).expect("sealed");
     assert_eq!((change.events, change.bodies), (2, 1));
 }

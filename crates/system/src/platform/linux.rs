@@ -70,7 +70,7 @@ pub fn is_unmapped_owner(uid: u32) -> bool {
     if uid != overflow.unwrap_or(65_534_u32) {
         return false;
     }
-    // Where the number is mapped it is a user like any other.
+    // A mapped number is a user like any other.
     let map = number("/proc/self/uid_map").unwrap_or_default();
     !map.lines().any(|line| {
         let mut fields = line.split_ascii_whitespace().map(str::parse::<u64>);

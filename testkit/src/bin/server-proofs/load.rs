@@ -168,7 +168,7 @@ impl Load {
             writer.acknowledged.store(to, Ordering::SeqCst);
             tally.longest_pause = tally.longest_pause.max(last.elapsed());
             last = Instant::now();
-            // What was acknowledged is known, to the other server too.
+            // An acknowledged batch is known, to the other server too.
             if dice.roll(8) == 0
                 && let Ok(results) = self.post(&agent, writer, at + 1, &body)
             {

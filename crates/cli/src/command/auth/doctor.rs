@@ -80,7 +80,7 @@ impl<'a> LoginDiagnostics<'a> {
         let home = context.home()?;
         let config = Config::read(home).unwrap_or_else(|_| Config::unreadable());
         let login = read_login(home, &config, &context.environment);
-        // What cannot be opened is a fault of the login already.
+        // A session that cannot be opened is a fault of the login already.
         let session = SessionStore::new(home, context.machine()).read().unwrap_or_default();
         Ok(Self { context, home, config, login, session })
     }

@@ -88,7 +88,7 @@ impl Verb for NowArgs {
         };
         let mut shown = Report::exiting(exit, &delivery);
         shown.notes = notes;
-        // What was delivered is reported all the same.
+        // The delivery is reported all the same.
         shown.notes.extend(unwritten.map(|error| format!("error: {}", printable(&error.summary))));
         Ok(shown)
     }

@@ -137,7 +137,7 @@ impl KnownProjects {
             self.projects.iter().filter(|(_, slugs)| has_slug(slugs)).map(|(uuid, _)| uuid).collect();
         match (called.as_slice(), canonical) {
             ([one], _) => Ok(self.chosen(one)),
-            // What cannot be read may know it; a uuid is no typing error of a name.
+            // A file that cannot be read may name the project, and a uuid is no mistyped name.
             ([], Some(uuid)) if !self.unread.is_empty() => {
                 Ok(ProjectChoice { uuid: Some(uuid), slugs: BTreeSet::new() })
             }

@@ -52,7 +52,7 @@ impl Verb for SetupArgs {
             let changed = matches!(step.outcome, StepOutcome::Done | StepOutcome::Failed);
             steps.push(step);
             if changed {
-                // What was done may have cured more than it was done for, or uncovered what it hid.
+                // A fix may have repaired more than one finding, or uncovered another.
                 look = Diagnostics::take(context)?;
                 gates = look.examine_gates()?;
             }

@@ -91,7 +91,7 @@ pub fn plan(
     moved.changed = true;
     let message = commit_message(request, &situation);
     let mut rows: Vec<Row> = rows.into_iter().map(Row::Lane).collect();
-    // Who has a work package and what was noted is in the log of a current mission, in the file of an earlier one.
+    // Assignment and notes are in the log of a current mission, and in the file of an earlier one.
     let (mut files, mut commit) = (Vec::new(), Vec::new());
     match situation.snapshot.dialect() {
         Dialect::Rc11 => {

@@ -272,7 +272,7 @@ impl<'t> Transfer<'t> {
                 None => CopyOutcome::Unreadable,
             };
         }
-        // What is parked once is not parked again by a resumed run, nor for a twin in the same file.
+        // A parked row is not parked again by a resumed run, nor for a twin in the same file.
         let parks =
             matches!(outcome, CopyOutcome::Conflict | CopyOutcome::Unreadable | CopyOutcome::OwnerUnknown);
         if parks && is_imported(self.tx, key, digest)? {

@@ -97,7 +97,7 @@ fn repair_file(home: &Home, file: &StateFile) -> Result<Option<RepairAction>, Cl
 }
 
 fn not_moved(path: &Path, error: &WriteError) -> CliError {
-    // What is moved is changed in its directory.
+    // Moving a file changes its directory.
     let first = make_writable(path.parent().unwrap_or(path), &error.source);
     CliError::failed("REPAIR_FAILED", error.to_string())
         .remedy(Remedy::Advice(format!("{first}, then run `spec-kitty doctor repair` again")))

@@ -81,7 +81,7 @@ fn take_decisions_over(context: &CommandContext, stores: &[StoreImport]) -> Resu
         }
         match store.decision {
             StoreDecision::OptedOut => edit.opt_out(project),
-            // What was captured here may leave as before; what other programs wrote, from that instant on.
+            // Rows captured here may leave as before; rows of other programs, from that instant on.
             StoreDecision::OptedIn(found) => edit.opt_in(project, Start { captured: i64::MIN, found }),
             StoreDecision::Unset => {}
         }

@@ -38,7 +38,7 @@ pub(super) fn run(context: &CommandContext, args: &OptInArgs) -> Result<Report, 
         decide(context, |edit| projects().for_each(|project| edit.opt_in(project, Start::ALWAYS)))?;
         decision.released = Some(release(context, projects())?);
     } else {
-        // What is held now stays held, as with a single project.
+        // Rows that are held now stay held, as with a single project.
         seal(context, projects())?;
         let now = jiff::Timestamp::now().as_second();
         decide(context, |edit| {
