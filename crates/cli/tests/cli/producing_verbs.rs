@@ -204,7 +204,8 @@ fn verbs_refuse_a_mismatched_daemon_or_queue() {
         write(world, &OwnerRecord { instance: Some(instance), ..record });
     };
     scene.spoiled(other_queue, |scene| scene.refuses(&["queue_identity_changed"]));
-    drop(lock);
+    // Closing would leave the lock to a child that another test is starting, until its exec.
+    lock.take().unwrap().unlock().unwrap();
 
     let newer = |world: &mut World| {
         let queue = rusqlite::Connection::open(only_queue(world)).unwrap();
