@@ -1,6 +1,5 @@
-//! The price of the gate: in process, and as `sync status --check --json` from the start of the process
-//! to its end, over queues of three sizes, with the memory of that process at its peak.
-//! `cargo bench -p spec-kitty --bench boundary`
+//! Cost of the gate, in process and as the whole process `sync status --check --json`, with its peak memory. The
+//! queues have three sizes. `cargo bench -p spec-kitty --bench boundary`
 #![allow(
     missing_docs,
     clippy::expect_used,

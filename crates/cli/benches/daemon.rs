@@ -112,8 +112,8 @@ mod linux {
         }
 
         /// From the commit of a capture until its receipt is in the queue DB: nudged, gated, sent, answered,
-        /// recorded. Two yardsticks: the server's part alone, the same request over a fresh connection; and
-        /// one write that has to reach the disk, of which the way needs at least eight on both sides.
+        /// recorded. Two yardsticks. The first is the server's part alone: the same request over a fresh connection.
+        /// The second is one durable write; a delivery needs at least eight on both sides.
         fn captures(&self, server: &Server) {
             let config = Config::read(&self.home).expect("a configuration");
             let mut timings = Timings::of("capture -> receipt, through the daemon");

@@ -1,5 +1,5 @@
-//! Housekeeping of a command that writes, after its gate (contract sections 1, 3 and 7): it writes the identity card
-//! and the pin of the legacy queue DB, so that the next gate is cheap, and it settles interrupted commands of any
+//! Housekeeping of a command that writes, after its gate (contract sections 1, 3 and 7). It writes the identity card
+//! and the pin of the legacy queue DB, so that the next gate is cheap. It settles interrupted commands of any
 //! mission.
 //!
 //! None of it is needed for the command to do its work, so a failure is only reported.

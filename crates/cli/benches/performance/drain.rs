@@ -142,8 +142,8 @@ fn event(n: usize, project: &str) -> ValidatedEvent {
     ValidatedEvent::parse(text.to_string()).expect("an event of the contract")
 }
 
-/// The row work of a drain on both sides in bare SQLite: the rows are read and looked up, stored and indexed on the
-/// other side, and leave with a receipt; one durable commit a batch on each side, nothing packed, sent or judged.
+/// The row work of a drain on both sides in bare SQLite. Rows are read and looked up, stored and indexed on the other
+/// side, and deleted with a receipt. Each side makes one durable commit a batch; nothing is packed, sent or judged.
 fn bare(rows: usize) -> Duration {
     let directory = tempfile::tempdir().expect("a directory");
     let open = |name: &str, journal: &str, schema: &str| {

@@ -1,8 +1,8 @@
 //! Option values that begin with a hyphen.
 //!
-//! `--note "- fixed"` is a note, not an option. The rule, for every option of every verb that takes a value:
-//! the word after the option is its value unless it is exactly an option of this verb (`--json`, `-v`, or
-//! `--to=done`, an option with its value attached). `--note=--json` is always a value.
+//! `--note "- fixed"` is a note, not an option. The rule, for every option that takes a value: the word after the
+//! option is its value, unless it is exactly an option of this verb. Such an option is `--json`, `-v`, or `--to=done`
+//! with its value attached. `--note=--json` is always a value.
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command};

@@ -134,8 +134,8 @@ impl Diagnostics<'_> {
         check.finding("rows_parked", detail, [Remedy::Advice(PARKED.to_owned())])
     }
 
-    /// Consequences for a release 3.2.x that shares this home: it takes waiting rows in our queue files for rows of its
-    /// own predecessors, and rows of two projects stop it for good.
+    /// Consequences for a release 3.2.x that shares this home. It treats waiting rows in our queue files as rows of
+    /// its own predecessors, and rows of two projects stop it for good.
     fn beside_other_releases(&self) -> String {
         let Ok(home) = self.context.home() else { return String::new() };
         match queue::observe_layout(&home.projects_dir()) {

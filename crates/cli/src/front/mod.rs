@@ -1,10 +1,10 @@
 //! Verbs of the Python CLI that this program lacks: they run there, and what they wrote is captured here.
 //!
-//! A command line that names one of a closed list of verbs is handed to the Python CLI, whose streams, terminal, signals
-//! and exit code are then those of this process. A reading verb needs nothing. A producing verb needs what every
-//! producing command needs; the rows that its run is proven to have written are captured when it has ended, after the
-//! boundary was judged again. `SPEC_KITTY_FRONT` in the environment of the child refuses a second hand-over, and makes
-//! this program capture nothing inside of it.
+//! A command line that names one of a closed list of verbs is handed to the Python CLI. Its streams, terminal,
+//! signals and exit code are those of this process. A reading verb needs nothing. A producing verb has the
+//! requirements of every producing command. When it has ended and the boundary was judged again, the rows that its
+//! run is proven to have written are captured. `SPEC_KITTY_FRONT` in the environment of the child refuses a second
+//! hand-over, and makes this program capture nothing inside of it.
 //!
 //! | module | owns |
 //! |---|---|

@@ -1,6 +1,5 @@
-//! Every advice that no command of this program follows: each one in the sources has a row here, which
-//! either follows it in the state that prints it, or lists the words that name who can help, or what exactly
-//! to change. Issue 8, item 15.
+//! Every advice in the sources has a row here. The row follows the advice in the state that prints it, or lists the
+//! words that name the person who can help or the exact change. Issue 8, item 15.
 #![cfg(unix)]
 
 use crate::worlds::{fresh, logged_in};

@@ -1,5 +1,5 @@
-//! Answers of a server, or of something in its place: the binary accepts only the protocol, parks a conflict
-//! with its payload, and parks nothing when everything is refused.
+//! Answers of a server, or of something in its place. The binary accepts only the protocol, parks a conflict with its
+//! payload, and parks nothing when everything is refused.
 
 use crate::worlds::{fresh, with_server};
 use rusqlite::Connection;

@@ -1,6 +1,6 @@
-//! Real causes of an incoherent machine, and proof that the named remedies help: daemons of
-//! another account, another copy of the program or the reference, files spoiled under a live daemon, and
-//! the warnings beside the boundary. The single names are walked by `failure_names.rs`.
+//! Real causes of an incoherent machine, and proof that the named remedies help. The causes are daemons of another
+//! account, of another copy of the program or of the reference, and files spoiled under a live daemon. The warnings
+//! beside the boundary are here, too. The single names are walked by `failure_names.rs`.
 #![cfg(unix)]
 
 use crate::worlds::{fresh, with_listener};

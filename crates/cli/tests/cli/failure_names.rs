@@ -1,7 +1,6 @@
-//! Every name that a refusal may use, one world each: gate, `--check`, its JSON, `sync now` and a producing
-//! verb agree on it, nothing is written or sent, and the remedy that is named leads back to a coherent
-//! machine. The walk is over the closed list itself, and the match below over its types: a new name does
-//! not compile until a test makes its state and runs its remedy.
+//! Every name of a refusal, one world each. Gate, `--check`, its JSON, `sync now` and a producing verb agree on it;
+//! nothing is written or sent; the named remedy makes the machine coherent. The tests cover the closed list itself,
+//! and the match below its types. A new name does not compile until a test makes its state and runs its remedy.
 #![cfg(unix)]
 
 use crate::worlds::with_server;

@@ -1,5 +1,5 @@
-//! The real binary, killed with SIGKILL at every instant of a capture, a migration and a delivery that would hurt
-//! most; and what the next command finds.
+//! The real binary, killed with SIGKILL at the worst instants of a capture, a migration and a delivery, and the
+//! recovery by the next command.
 #![cfg(unix)]
 
 use crate::worlds::{fresh, logged_in};

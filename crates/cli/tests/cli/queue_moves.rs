@@ -1,5 +1,5 @@
-//! Rows that change their place: captured from a mission's history, moved from the legacy queue DB or an old
-//! account's, settled after an interruption, salvaged from a damaged file. In a real process.
+//! Rows that move: captured from a mission's history, moved from the legacy queue DB or an old account's, settled
+//! after an interruption, salvaged from a damaged file. In a real process.
 
 use crate::worlds::*;
 use contract::Scope;

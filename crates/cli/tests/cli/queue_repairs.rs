@@ -1,5 +1,5 @@
-//! Queue DBs that are readable and cannot be worked with: every one is a fault that names `doctor repair`,
-//! and the repair leads out of it with every row. In a real process.
+//! Queue DBs that are readable and unusable. Each is a fault that names `doctor repair`, and the repair saves every
+//! row. In a real process.
 
 use crate::worlds::*;
 use contract::Scope;

@@ -1,5 +1,5 @@
-//! Looking changes nothing: not a byte, not a mode, not a time, no side file, in any state of the
-//! machine; and it starts no process and opens no socket.
+//! Read-only commands change nothing in any state of the machine: no byte, mode or time, and no side file. They start
+//! no process and open no socket.
 
 use crate::worlds::{fresh, logged_in};
 use contract::OwnerRecord;

@@ -1,5 +1,5 @@
-//! A restored `queue.db` and another login: a row that some queue DB of this home has had stays with that
-//! account, and one whose owner is unknown waits for an answer. In a real process.
+//! A restored `queue.db` and another login. A row that a queue DB of this home has had stays with that account; a row
+//! of an unknown owner is parked until the owner is known. In a real process.
 
 use crate::worlds::*;
 use rusqlite::Connection;

@@ -13,8 +13,8 @@ fn page() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().join("docs").join("queue.md")
 }
 
-/// The machine of the page: an account with a queue of its own at a server that is no more, and a legacy
-/// queue DB with rows of ours, one of another team, and one that is no event.
+/// The machine of the page: the queue of an account at a server that no longer exists, and a legacy queue DB. That
+/// holds rows of ours, one of another team, and one that is no event.
 fn machine() -> World {
     let world = World::named(env!("CARGO_BIN_EXE_spec-kitty"), "dev");
     world.log_in().init_project();

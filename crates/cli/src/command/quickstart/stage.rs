@@ -163,8 +163,8 @@ impl QuickstartStage {
         command
     }
 
-    /// Gives a process the home of this stage and takes from it what the user has set: identities, hooks
-    /// and signatures of another git configuration, and everything of our own but the log filter.
+    /// Gives a process the home of this stage, and removes the user's settings: git configuration with identities,
+    /// hooks and signatures, and our own variables but the log filter.
     fn dress(&self, command: &mut Command) {
         let foreign = |name: &str| {
             ["GIT_", "SPEC_KITTY_", "SPECIFY_", "XDG_"].iter().any(|prefix| name.starts_with(prefix))

@@ -1,8 +1,8 @@
 //! The project that `--project` names.
 //!
-//! One rule for every verb with that option (contract section 9): a uuid that the queue DBs, config.toml or
-//! the checkout knows, a slug that belongs to exactly one known project, or `none`. Anything else is refused
-//! before anything changes: a decision about a mistyped name would look like a decision about the project.
+//! One rule for every verb with that option (contract section 9). A value is a uuid in the queue DBs, config.toml or
+//! the checkout, the slug of exactly one known project, or `none`. Anything else is refused before anything changes:
+//! a decision about a mistyped name would look like a decision about the project.
 
 use crate::context::CommandContext;
 use crate::error::{CliError, chain};
