@@ -208,9 +208,9 @@ impl PreflightResult {
         self.auth_absent.as_ref().map(|absent| absent.why.reason())
     }
 
-    /// The remedy of a missing login, chosen by [`crate::auth::LoginState::remedy`]. None beside a fault that
-    /// a login does not fix: an unreadable session or CI token has its own remedy, a configuration must be
-    /// corrected first, and in an ambiguous home a login would decide which home is used.
+    /// The remedy of a missing login, chosen by [`crate::auth::LoginState::remedy`]. None beside a fault that a login
+    /// does not fix. An unreadable session or CI token has its own remedy. A configuration must be corrected first.
+    /// In an ambiguous home a login would decide which home is used.
     pub fn login_remedy(&self) -> Option<Remedy> {
         let first = [
             FaultCode::SessionUnreadable,

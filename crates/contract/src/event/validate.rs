@@ -1,8 +1,7 @@
 //! Validation of a JSON value against the published event contract.
 //!
-//! Order of the checks, so that every reader names the same fault of an event with several: an
-//! object; required envelope keys; forbidden keys; a payload object; the lane vocabulary; the
-//! envelope's values; the payload.
+//! The checks have an order, so that every reader names the same fault of an event with several. It is: an object;
+//! required envelope keys; forbidden keys; a payload object; the lane vocabulary; the envelope's values; the payload.
 
 use super::legacy::{self, Deviation};
 use super::rejection::{Rejection, RejectionCode};

@@ -1,5 +1,5 @@
-//! Strict reader: a JSON tree that borrows its text, keeps the order of keys and refuses an object with
-//! one key twice, which two readers may take for two different events.
+//! Strict reader: a JSON tree that borrows its text and keeps the order of keys. It refuses an object with one key
+//! twice, which two readers could read as two different events.
 //!
 //! Depth is bounded by the JSON reader (128 levels), memory by the size of the input.
 
