@@ -1,9 +1,8 @@
 //! The draining step that delivers: the gate, then the drain, as in every command.
 //!
-//! The identity is the one that the daemon took at its start. Before each drain the boundary is judged
-//! again with it, against the daemon's own record; the permit names the scope it is for, and a permit for
-//! another scope than the daemon's is never used. So a login that changed on disk stops the daemon before
-//! a byte leaves, under any current login.
+//! The identity is the one that the daemon took at its start. Before each drain the boundary is judged again with it,
+//! against the daemon's own record. The permit names its scope, and a permit for another scope than the daemon's is
+//! never used. So a login that changed on disk stops the daemon before a byte leaves, under any current login.
 
 use crate::drain::{Drain, DrainOutcome, PendingRows, ScopeOnDisk, StopFlag, TakenIdentity};
 use delivery::drain::StoppedBy;

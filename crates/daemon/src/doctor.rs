@@ -10,9 +10,9 @@
 //! | `operator_required` | the command that is printed | processes that no file names: nothing proves them ours |
 //! | `never_touch` | nothing | daemons of other homes and other users |
 //!
-//! Invariants: an orphan record is removed under the owner lock; only the proven holder of the lock is signalled; a
-//! daemon of the reference is asked over its own port, after it repeated its token, and otherwise left
-//! alone with its files moved aside.
+//! Invariants. An orphan record is removed under the owner lock. Only the proven holder of the lock is signalled. A
+//! daemon of the reference is asked over its own port, after it repeated its token; otherwise its files are
+//! quarantined, and its process is left alone.
 
 use crate::control::wire::ShutdownCause;
 use crate::lifecycle::{DaemonState, StopOutcome, observe_status, stop};

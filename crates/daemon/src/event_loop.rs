@@ -129,8 +129,8 @@ impl EventLoop {
         None
     }
 
-    /// A daemon may be older than its queue DB: it takes the id of the first one it meets, and from then
-    /// on a file in its place is another queue (`queue_identity_changed`).
+    /// A daemon may be older than its queue DB. It takes the id of the first one; a later file in its place is
+    /// another queue (`queue_identity_changed`).
     fn learn_queue_id(&mut self) -> Result<(), PublishError> {
         if self.ownership.facts().queue_id.is_some() {
             return Ok(());

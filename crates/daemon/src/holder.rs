@@ -3,9 +3,9 @@
 //! A recorded pid proves nothing: the record may be copied, forged, or older than the process that has the
 //! pid now. [`Holder::prove`] demands both of
 //!
-//! * the lock: on Linux an open descriptor of the process that is this home's lock file and carries its lock
-//!   (`/proc/<pid>/fd`, `/proc/<pid>/fdinfo`); where that cannot be read, an authenticated answer over the
-//!   control plane that names the numbers of the lock file and the answering process;
+//! * the lock. On Linux the process has an open descriptor that is this home's lock file and carries its lock
+//!   (`/proc/<pid>/fd`, `/proc/<pid>/fdinfo`). Where that cannot be read, an authenticated answer over the control
+//!   plane names the numbers of the lock file and the answering process;
 //! * the start: boot id and start time of the process are those of the record.
 //!
 //! On Linux everything is compared after a pidfd is held, so the process that was compared is the one that

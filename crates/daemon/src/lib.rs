@@ -24,9 +24,9 @@
 //!
 //! Nothing here prints: every public function returns a value that the command line renders.
 //!
-//! Invariants: ownership is the owner lock, held for life, and nothing else; no process is signalled that
-//! is not proven to be the holder of the lock; the control token is in memory and in the 0600 control
-//! file only; a daemon sends under the identity it took at its start, or not at all.
+//! Invariants. Ownership is the owner lock, held for life, and nothing else. Only the proven holder of the lock is
+//! signalled. The control token is in memory and in the 0600 control file only. A daemon sends under the identity
+//! that it had at its start, or not at all.
 
 // Files are opened by `system::regular`, or for the reason beside the call (clippy.toml).
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]

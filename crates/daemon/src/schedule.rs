@@ -1,7 +1,7 @@
 //! Timers of the daemon, as pure arithmetic over a monotonic clock.
 //!
-//! One timer: a self check every [`Timing::check`]; every so many checks a sweep of the queue; after a
-//! failed drain one more attempt when the server wants it. Everything else happens on a nudge.
+//! One timer: a self check every [`Timing::check`]; every so many checks a sweep of the queue; after a failed drain
+//! one more attempt at the time that the server names. Everything else happens on a nudge.
 
 use std::time::{Duration, Instant};
 

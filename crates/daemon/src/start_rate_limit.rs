@@ -47,8 +47,8 @@ impl StartRateLimit {
         Self { path: daemon_dir.join("starts") }
     }
 
-    /// Takes one automatic start at `now`; false when the budget is spent, or when it cannot be written:
-    /// a home in which nothing can be counted is one in which no daemon can live either.
+    /// Takes one automatic start at `now`; false when the limit is reached, or when the file cannot be written: in
+    /// such a home a daemon cannot run either.
     pub(crate) fn take(&self, now: Timestamp) -> bool {
         let mut starts = self.read_recent(now);
         if starts.len() >= LIMIT {

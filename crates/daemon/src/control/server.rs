@@ -1,9 +1,8 @@
 //! Server of the control plane: one accepting thread, one short-lived thread per connection, a bounded table.
 //!
 //! Invariants:
-//! * never more than [`Limits::connections`] connections: when the table is full, the oldest one that has
-//!   not shown the token is cut off, so idle or slow connections can neither delay an answer nor grow the
-//!   daemon;
+//! * never more than [`Limits::connections`] connections. When the table is full, the oldest one that has not shown
+//!   the token is cut off, so idle or slow connections can neither delay an answer nor grow the daemon;
 //! * a connection has [`Limits::patience`] for each request and [`Limits::requests`] requests;
 //! * an idle daemon spends nothing here: the accepting thread sleeps in the kernel.
 

@@ -174,9 +174,9 @@ pub(super) fn observe_lock_holder(home: &Home) -> Option<u32> {
     find_lock_holder(lock.numbers?)
 }
 
-/// Stops whatever daemon runs in `home`: ours over its control plane, then by signal if it provably holds
-/// the lock, with `force` for good; a daemon of the reference over its own port. What a copy of another home
-/// brought along is removed, and that home's daemon is left alone.
+/// Stops the daemon in `home`. One of ours is stopped over its control plane, then by a signal if it provably holds
+/// the lock, with `force` by a kill. A daemon of the reference is stopped over its own port. What a copy of another
+/// home brought along is removed, and that home's daemon is left alone.
 ///
 /// # Errors
 /// The lock is still held, and why; or the home is not private.
@@ -248,8 +248,8 @@ fn clear_leftovers(home: &Home) {
 
 type Gone = (Option<i64>, Ended);
 
-/// Stops the holder of the lock once it can be identified: between taking the lock and writing record
-/// and control file, and between removing them and releasing the lock, it cannot.
+/// Stops the holder of the lock once it can be identified. It cannot be before it has written record and control
+/// file, and after it has removed them.
 fn stop_named_holder(home: &Home, cause: &ShutdownCause, force: bool) -> Result<Option<Gone>, StopFailure> {
     let deadline = Instant::now() + NAMELESS;
     loop {

@@ -1,5 +1,5 @@
-//! The protocol of lock, record and control file as a state machine: any number of daemons of one home,
-//! started, stopped, killed and checked in any order, while files are removed under them.
+//! The protocol of lock, record and control file as a state machine. Any number of daemons of one home are started,
+//! stopped, killed and checked in any order, while files are removed under them.
 //!
 //! A daemon is an `DaemonOwnership` in this process; killing it drops the lock and leaves its files.
 #![cfg(unix)]

@@ -1,6 +1,5 @@
-//! Starting, stopping, replacing and killing as a state machine over real processes, two commands at a time:
-//! whatever meets whatever, afterwards at most one daemon is there, it is the one of the record, and the next
-//! start and stop work.
+//! Starting, stopping, replacing and killing as a state machine over real processes, two commands at a time. Whatever
+//! the two are, at most one daemon runs afterwards, it is the one of the record, and the next start and stop work.
 #![cfg(target_os = "linux")]
 
 use crate::common::{Bench, eventually, pid_of, signal};
