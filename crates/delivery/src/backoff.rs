@@ -39,7 +39,7 @@ pub(crate) fn plan_asked(asked: Duration, random: f64) -> Duration {
     asked + (asked / 10).mul_f64(random.clamp(0.0, 1.0))
 }
 
-/// The rest, at `now`, of a recorded pause until `until` (both in Unix seconds); none when it is over, or
+/// The rest, at `now`, of a recorded pause until `until` (both in Unix seconds). None when it is over, or when it is
 /// longer than any recorded pause because the clock was set back.
 pub fn plan_rest(until: f64, now: f64) -> Option<Duration> {
     let longest = LONGEST_ASKED.as_secs_f64() * 1.1;

@@ -16,8 +16,8 @@
 //! | [`receipts`] | delivered rows that a server no longer has |
 //! | [`sharing`] | projects that other teams see, and projects that the server deletes |
 //!
-//! Invariants: no row leaves without an egress permit of the gate; no token is sent to a host that did not
-//! issue it; no outcome deletes a payload; nothing here prints.
+//! Invariants. No row leaves without an egress permit of the gate. No token is sent to a host that did not issue it.
+//! No outcome deletes a payload. Nothing here prints.
 
 // Files are opened by `system::regular`, or for the reason beside the call (clippy.toml).
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]

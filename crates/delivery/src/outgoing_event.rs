@@ -1,10 +1,9 @@
 //! Outgoing form of a stored event.
 //!
-//! Makes the only two changes to an event before it is sent (wire rule 2.2.8): the local member
-//! `drain_blocked_reason` is cut out, and an absent, null or blank `team_slug` is filled with the
-//! permit's team id. Every other byte leaves as it was stored: nothing is parsed into values and
-//! written again, so numbers, escapes and key order survive. Also owns the local refusals, which park
-//! one row and never stop another. Pure.
+//! Makes the only two changes to an event before it is sent (wire rule 2.2.8). The local member
+//! `drain_blocked_reason` is removed. An absent, null or blank `team_slug` is filled with the permit's team id. Every
+//! other byte leaves as it was stored: nothing is parsed into values and written again, so numbers, escapes and key
+//! order survive. Also owns the local refusals, which park one row and never stop another. Pure.
 //!
 //! Invariant: the outgoing text is valid JSON whenever the stored text is, and differs from it only in
 //! those two members.

@@ -1,13 +1,12 @@
 //! Access tokens of one account at one server.
 //!
-//! A [`TokenSource`] is bound to the account and the server of one permit. It gives a token only while that
-//! account is logged in at that server, checked before every request: a change of account in the middle of a
-//! drain stops it before its next byte (contract section 9, "Token"). A check reads two small files; the
-//! configuration is parsed again, and the session decrypted, only when its file changed.
+//! A [`TokenSource`] is bound to the account and the server of one permit. It returns a token only while that account
+//! is logged in at that server, and checks that before every request. A change of account in the middle of a drain
+//! stops it before its next byte (contract section 9, "Token"). A check reads two small files; the configuration is
+//! parsed again, and the session decrypted, only when its file changed.
 //!
-//! Invariants: no token for another scope than the permit's; no token to a host that did not issue it,
-//! unless the configuration names that host; nothing is sent before both hold; no error or `Debug` shows
-//! a token.
+//! Invariants. No token for another scope than the permit's. No token to a host that did not issue it, unless the
+//! configuration names that host. Nothing is sent before both hold. No error or `Debug` shows a token.
 
 use crate::auth::{RefreshError, Refreshed, is_valid, refresh};
 use crate::context::DeliveryContext;

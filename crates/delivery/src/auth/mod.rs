@@ -5,8 +5,8 @@
 //! shows codes and opens browsers through a [`Prompt`]. Never sends a refresh token to another host than
 //! the one that issued it.
 //!
-//! Invariants: a login that fails changes no file; a session that another process changed meanwhile is
-//! neither overwritten nor deleted; no error, prompt or report holds a token.
+//! Invariants. A login that fails changes no file. A session that another process changed meanwhile is neither
+//! overwritten nor deleted. No error, prompt or report holds a token.
 
 mod browser;
 mod callback;
@@ -68,8 +68,8 @@ pub trait Prompt {
     }
 }
 
-/// A time limit that ends by the clock or by the sum of the requested pauses, so that it also ends on a machine
-/// that sleeps and with a prompt that does not pause.
+/// A time limit, by the clock or by the sum of the requested pauses. So it also ends on a machine that sleeps, and
+/// with a prompt that does not pause.
 struct Span {
     started: Instant,
     paused: Duration,

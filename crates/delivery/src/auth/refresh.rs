@@ -3,9 +3,10 @@
 //! Every process of this home, the reference's included, uses the same lock file. Under the lock the stored
 //! session is read again first, so the second process adopts the tokens of the first.
 //!
-//! Invariants: a session is adopted only when it belongs to the account the caller works for; a session
-//! that changed while the request was under way is neither overwritten nor deleted, and one that only chose
-//! another team meanwhile gets the new tokens and keeps its choice; the lock is held for at most two requests; a refresh token is sent only to its issuer, which the caller names.
+//! Invariants. A session is adopted only when it belongs to the account of the caller. A session that changed during
+//! the request is neither overwritten nor deleted; if only its team changed, it gets the new tokens and keeps the
+//! team. The lock is held for at most two requests. A refresh token is sent only to its issuer, which the caller
+//! names.
 
 use super::me::plan_refreshed;
 use super::oauth::{OAuth, OAuthFailure};

@@ -1,7 +1,7 @@
 //! The answer to a batch of events.
 //!
-//! Invariants: the verdicts are parallel to the ids that were sent, so no answer applies to a row outside
-//! the request; an id with two different answers counts as not answered; a single row is never split.
+//! Invariants. The verdicts are parallel to the ids that were sent, so no answer applies to a row outside the
+//! request. An id with two different answers counts as not answered. A single row is never split.
 
 use super::error_text::bounded;
 use super::{Category, ErrorText, RowRejection, ServerStop, Whole, judge_whole, unusable};

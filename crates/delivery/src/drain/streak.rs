@@ -1,18 +1,18 @@
 //! Circuit breaker for a server that refuses every request.
 //!
-//! A refusal of a whole request is weak evidence about the row in it: a proxy, a broken deployment or an address
-//! that is no sync server refuses every request that way, with 400 or 413. So a row that was refused alone is
-//! parked only on evidence that the server takes rows of its kind: one that was taken in the same drain, before
-//! or after. Without that evidence it waits.
+//! A refusal of a whole request is weak evidence about the row in it. A proxy, a broken deployment or an address that
+//! is no sync server refuses every request that way, with 400 or 413. So a row that was refused alone is parked only
+//! on evidence that the server takes rows of its kind: one that was taken in the same drain, before or after. Without
+//! that evidence it waits.
 //!
 //! * [`TOO_MANY`] refusals since the last row that was taken end the drain as `everything_refused`; none of
 //!   those rows is parked.
 //! * The next drain sends at most [`PROBES`] single rows of the kind until one is taken: the oldest row, and one
 //!   that was not refused yet. Drain by drain the second moves on, so that bad rows at the head of the queue
 //!   cannot keep good ones behind them for ever.
-//! * A row alone in a queue has no such evidence. It is parked when the server has sent its health document in
-//!   this drain and refuses with a document of the protocol; at most
-//!   `TOO_MANY - 1` rows of a kind are parked that way until one is taken.
+//! * A row alone in a queue has no such evidence. It is parked when the server has sent its health document in this
+//!   drain and refuses with a document of the protocol. At most `TOO_MANY - 1` rows of a kind are parked that way
+//!   until one is taken.
 
 use super::report::Failure;
 use crate::classify::{RowRejection, ServerStop, ServerStopReason};

@@ -1,7 +1,7 @@
 //! Name lookup of a URL's host.
 //!
-//! A host that is an address already needs no lookup, and no thread to look it up on: the library starts
-//! one for every request that has a deadline, also where a connection is open.
+//! An address needs no lookup, and no thread for it. The library starts a thread for every request with a deadline,
+//! also where a connection is open.
 
 use std::net::{IpAddr, SocketAddr};
 use ureq::http::Uri;

@@ -1,11 +1,11 @@
 //! Pieces of one batch that are still to be sent, in order.
 //!
-//! A refused piece is split in two, first half first, so that after any number of refusals the rows
-//! are still sent first in, first out; a single row is never split. Holds positions, not rows.
+//! A refused piece is split in two, first half first. So after any number of refusals the rows are still sent first
+//! in, first out. A single row is never split. Holds positions, not rows.
 //!
-//! Invariant (progress): every call of [`BatchSplitter::split`] makes pieces strictly smaller and every other
-//! answer removes the piece, so at most `2 n` pieces are ever handed out for `n` rows, plus one for
-//! each row that an answer singled out.
+//! Invariant (progress): every call of [`BatchSplitter::split`] makes pieces strictly smaller, and every other answer
+//! removes the piece. So at most `2 n` pieces are handed out for `n` rows, plus one for each row that an answer
+//! named.
 
 use std::collections::VecDeque;
 

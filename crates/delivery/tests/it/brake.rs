@@ -1,5 +1,5 @@
-//! A server that refuses everything parks nothing, is asked little, and gets everything once it is well; rows
-//! that are really bad are parked and keep no other row back.
+//! With a server that refuses everything no row is parked and few requests are made; once it accepts, it gets every
+//! row. Invalid rows are parked and hold back no other row.
 
 use crate::stub::{Reply, Seen, Stub};
 use crate::world::{Ingest, PROJECT, body_row, capture, drain_all, events, logged_in};
