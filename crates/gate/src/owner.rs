@@ -54,8 +54,8 @@ pub fn judge_orphan(facts: &OwnerFacts) -> Option<OrphanKind> {
     }
 }
 
-/// Whether a record without our keys is an orphan, independent of the lock's holder: its daemon serves another
-/// home, is gone, has no executable any more, or its pid provably belongs to another program.
+/// Whether a record without our keys is an orphan, independent of the lock's holder. It is one when its daemon serves
+/// another home or has ended, when its executable is missing, or when its pid provably belongs to another program.
 pub fn judge_reference_orphan(facts: &OwnerFacts) -> Option<OrphanKind> {
     match &facts.reading {
         OwnerReading::Readable(record) if record.instance.is_none() => {}
