@@ -4,9 +4,9 @@
 //! decides, even if it cannot be read; but a session without a scope (no private teamspace) leaves the scope to
 //! the credentials. Reads only.
 //!
-//! Invariants: an unreadable source is a fault and never "logged out"; with a fault there is no scope and no
-//! active queue, because a guess could name another account; credentials and expired sessions give a scope,
-//! never authentication.
+//! Invariants. An unreadable source is a fault and never "logged out". With a fault there is no scope and no active
+//! queue, because a guess could name another account. Credentials and expired sessions give a scope, never
+//! authentication.
 
 use crate::ci_token::{EnvironmentToken, read_ci_token};
 use crate::config::Config;

@@ -3,9 +3,8 @@
 use contract::path::lexically_clean;
 use std::path::{Path, PathBuf};
 
-/// `path` canonical as far as it exists, and lexically cleaned beyond: symbolic links of the longest
-/// existing part are resolved, so that a file that does not exist yet and the same file later compare
-/// equal. Never fails.
+/// `path` with the symbolic links of its longest existing part resolved, and the rest cleaned lexically. So a file
+/// that does not exist yet and the same file later compare equal. Never fails.
 pub fn canonical_or_clean(path: &Path) -> PathBuf {
     if let Ok(canonical) = path.canonicalize() {
         return system::file::plain_path(canonical);

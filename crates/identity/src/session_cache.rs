@@ -1,9 +1,9 @@
 //! The identity card: account and expiry of the encrypted session, in clear, beside it.
 //!
-//! It replaces the key derivation of the gate and contains no secret. It is valid only while its SHA-256 is
-//! that of `session.json`, checked on every read (contract section 1), and only on the machine that can
-//! decrypt the session: a home copied to another machine has no login there. It is a cache: an invalid one
-//! counts as absent and is never a fault.
+//! It replaces the key derivation of the gate and contains no secret. It is valid only while its SHA-256 is that of
+//! `session.json`, checked on every read (contract section 1). It is valid only on the machine that can decrypt the
+//! session: a home copied to another machine has no login there. It is a cache: an invalid one counts as absent and
+//! is never a fault.
 //!
 //! Reading never writes it. Commands that may write call [`refresh_card`] after a decryption.
 

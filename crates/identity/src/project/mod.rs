@@ -4,8 +4,8 @@
 //! committed: every clone of the repository is the same project. Linked worktrees have the identity of the main
 //! checkout.
 //!
-//! Invariants: a configuration that cannot be read is an error, never a reason to invent a new identity;
-//! writing adds what is missing and changes nothing else in the file.
+//! Invariants. A configuration that cannot be read is an error, never a reason for a new identity. Writing adds the
+//! missing keys and changes nothing else in the file.
 
 mod file;
 

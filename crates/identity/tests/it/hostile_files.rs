@@ -1,5 +1,5 @@
-//! Every file that is read may be damaged, huge, or no file at all: each reader answers, in bounded time
-//! and memory, and leaves the file as it found it.
+//! Every file that is read may be damaged, huge, or not a regular file. Each reader returns in bounded time and
+//! memory, and leaves the file unchanged.
 
 use crate::world::{set_mode, time, today};
 use identity::credentials::read_credentials;
