@@ -112,8 +112,8 @@ pub fn is_outside(home: &Home, path: &Path) -> bool {
 /// The option with which later releases of the reference name the state directory of their daemon.
 const ROOT_OPTION: &str = "--spec-kitty-daemon-root=";
 
-/// Whether the daemon of the reference with this pid provably serves another home: by the root in its
-/// argv, else by the home directory in the environment it was started with, from which it derives its root.
+/// Whether the daemon of the reference with this pid provably serves another home. The root in its argv decides, else
+/// the home directory in the environment of its start, from which it derives its root.
 pub fn serves_other_home(pid: i64, home: &Home) -> bool {
     let argv = process::process_argv(pid).unwrap_or_default();
     let named = argv.iter().find_map(|word| word.to_str()?.strip_prefix(ROOT_OPTION)).map(PathBuf::from);
