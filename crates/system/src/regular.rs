@@ -1,10 +1,9 @@
 //! Opening files: regular ones only, and without waiting.
 //!
-//! A pipe in place of a file would make `open` or `read` wait for its other end for ever, a device
-//! could be read without end, and opening either can have effects. So every file this program opens by itself
-//! is opened by [`open`] or [`open_with`]: non-blocking, and checked through the descriptor, so that check and
-//! read see the same file. Files named on the command line may be pipes ([`read_named`], [`open_named`]), with
-//! a deadline of `NAMED_DEADLINE`.
+//! A pipe in place of a file would make `open` or `read` wait for ever, and a device could be read without end.
+//! Opening either can have effects. So every file this program opens by itself is opened by [`open`] or
+//! [`open_with`]: non-blocking, and checked through the descriptor, so that check and read see the same file. Files
+//! named on the command line may be pipes ([`read_named`], [`open_named`]), with a deadline of `NAMED_DEADLINE`.
 
 use crate::bounded_read::SmallFileError;
 use crate::platform;

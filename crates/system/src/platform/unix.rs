@@ -299,9 +299,9 @@ pub fn path_from_bytes(bytes: Vec<u8>) -> PathBuf {
 
 /// The first bytes of a regular file, whose metadata the caller read before.
 ///
-/// The handle is never closed: closing *any* handle of a file drops every POSIX lock that the process holds on
-/// it, and another thread of this process may be in the middle of a transaction. There is one handle per
-/// database file, and the kernel cannot give its number to another file while it is open.
+/// The handle is never closed. Closing *any* handle of a file drops every POSIX lock of the process on it, and
+/// another thread may be in the middle of a transaction. There is one handle per database file, and the kernel cannot
+/// give its number to another file while it is open.
 ///
 /// # Errors
 /// As [`crate::regular::open`], and errors of reading.

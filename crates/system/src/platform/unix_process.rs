@@ -36,8 +36,8 @@ pub fn leave_session() {
 /// Prepares the start of a detached process: here it leaves the session by itself.
 pub fn detach(_command: &mut Command) {}
 
-/// Closes the descriptors above standard error that this process inherited and does not use: a
-/// pipe of a shell or of a test runner would stay open for as long as the daemon lives.
+/// Closes the descriptors above standard error that this process inherited and does not use. A pipe of a shell or of
+/// a test runner would otherwise stay open as long as the daemon runs.
 #[allow(unsafe_code)]
 pub fn close_inherited() {
     let directory = if cfg!(target_os = "linux") { "/proc/self/fd" } else { "/dev/fd" };
