@@ -5,13 +5,13 @@
 //! cargo build -p spec-kitty && cargo run -p spec-kitty-testkit --bin kill-loop -- [--rounds 1000] [--seed N]
 //! ```
 //!
-//! Two accounts of one server share a machine, a project and a legacy queue DB. Each round one of them
-//! captures a lane change, migrates legacy rows, delivers, or lets what was delivered in the last seconds
-//! wait again, in a process that is killed at a random instant unless it ends first. The server is killed
-//! and started again now and then. At the end both accounts run to completion, and every fact is looked
-//! for at the server: what a command acknowledged, or the log holds, must be held once for the account
-//! that captured it and not at all for the other; every legacy row once for exactly one account. Nothing
-//! may wait, and nothing may be parked but rows whose log row was never written. Prints its seed, and exits 1 when anything is lost, doubled or misplaced.
+//! Two accounts of one server share a machine, a project and a legacy queue DB. Each round one of them captures a
+//! lane change, migrates legacy rows, delivers, or resends the rows of the last seconds. The process is killed at a
+//! random instant unless it ends first. The server is killed and started again now and then. At the end both accounts
+//! run to completion, and every fact is looked for at the server. A row that a command acknowledged, or that is in
+//! the log, must be there once for the account that captured it and not at all for the other. Every legacy row must
+//! be there once, for exactly one account. Nothing may wait, and nothing may be parked but rows whose log row was
+//! never written. Prints its seed, and exits 1 when anything is lost, doubled or misplaced.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is its output")]
 
 use contract::Scope;
