@@ -7,8 +7,8 @@ use crate::error::ServerError;
 use crate::secret::{self, SecretText, TokenHash};
 use crate::serve;
 use crate::store::{
-    self, Account, CiTokenRecord, CopiedTable, DatabaseUrl, EndedMembership, Forgotten, NewAccount,
-    NewCiToken, NewTeam, ProjectRecord, PrunePlan, Retention, SessionRecord, Store, StoreError,
+    self, Account, CiTokenRecord, CopiedTable, DatabaseUrl, EndedLogins, EndedMembership, Forgotten,
+    NewAccount, NewCiToken, NewTeam, ProjectRecord, PrunePlan, Retention, SessionRecord, Store, StoreError,
     StoreLocation, StoredRows, TeamRecord, own_team_name,
 };
 use crate::time::UnixMillis;
@@ -38,10 +38,8 @@ pub struct CreatedAccount {
 pub struct ReplacedSecret {
     /// Shown once.
     pub approval_secret: SecretText,
-    /// Sessions that ran.
-    pub sessions: u64,
-    /// Machine tokens that were valid.
-    pub tokens: u64,
+    /// What the old one had allowed.
+    pub ended: EndedLogins,
 }
 
 /// An issued machine token.
@@ -133,10 +131,14 @@ impl Admin {
         self.wait(self.store.account(checked_email(email)?.to_owned()))
     }
 
-    /// Disables an account and ends its sessions and machine tokens, or enables it.
-    pub fn set_disabled(&self, email: &str, is_disabled: bool) -> Result<Account, ServerError> {
-        let email = checked_email(email)?.to_owned();
-        self.wait(self.store.set_disabled(email, is_disabled, UnixMillis::now()))
+    /// Disables an account and ends its sessions and machine tokens.
+    pub fn disable_account(&self, email: &str) -> Result<(Account, EndedLogins), ServerError> {
+        self.wait(self.store.disable_account(checked_email(email)?.to_owned(), UnixMillis::now()))
+    }
+
+    /// Enables an account. Its owner has to log in again.
+    pub fn enable_account(&self, email: &str) -> Result<Account, ServerError> {
+        self.wait(self.store.enable_account(checked_email(email)?.to_owned()))
     }
 
     /// Erases an account. The events of its teams stay, except as `sole_teams` decides. Interrupted, it is
@@ -252,11 +254,8 @@ impl Admin {
         let email = checked_email(email)?;
         let approval_secret = secret::draw_approval_secret()?;
         let hash = secret::hash_approval_secret(&approval_secret)?;
-        let sessions = self.sessions(Some(email), false)?.len() as u64;
-        let tokens = self.wait(self.store.ci_tokens(Some(email.to_owned())))?;
-        let tokens = tokens.iter().filter(|token| token.revoked_at.is_none()).count() as u64;
-        self.wait(self.store.replace_secret(email.to_owned(), hash, UnixMillis::now()))?;
-        Ok(ReplacedSecret { approval_secret, sessions, tokens })
+        let ended = self.wait(self.store.replace_secret(email.to_owned(), hash, UnixMillis::now()))?;
+        Ok(ReplacedSecret { approval_secret, ended })
     }
 
     /// Issues a machine token for an account and one of its private teamspaces (`None`: the first).

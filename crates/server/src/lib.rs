@@ -61,9 +61,9 @@ pub use origin::{Cidr, NotCidr, TrustedProxies};
 pub use secret::{NoRandomness, SecretText};
 pub use serve::{Handle, Shutdown, serve};
 pub use store::{
-    Account, CiTokenRecord, CopiedTable, DatabaseUrl, EndedMembership, Forgotten, Membership, NotDatabaseUrl,
-    ProjectRecord, PrunePlan, Retention, SessionRecord, StoreError, StoreLocation, StoreOptions, StoredRows,
-    TeamRecord,
+    Account, CiTokenRecord, CopiedTable, DatabaseUrl, EndedLogins, EndedMembership, Forgotten, Membership,
+    NotDatabaseUrl, ProjectRecord, PrunePlan, Retention, SessionRecord, StoreError, StoreLocation,
+    StoreOptions, StoredRows, TeamRecord,
 };
 pub use time::UnixMillis;
 pub use tls::TlsFiles;

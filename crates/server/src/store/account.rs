@@ -9,7 +9,8 @@ pub(crate) struct TeamKey(pub(crate) i64);
 
 /// Whether two team ids are equal without case, as scopes are compared.
 pub(crate) fn is_same_team(left: &str, right: &str) -> bool {
-    contract::scope::trim(left).to_lowercase() == contract::scope::trim(right).to_lowercase()
+    // Nearly every event of a batch names its team as the others do.
+    left == right || contract::scope::trim(left).to_lowercase() == contract::scope::trim(right).to_lowercase()
 }
 
 #[derive(Clone, Debug)]
@@ -91,6 +92,15 @@ pub struct EndedMembership {
     pub shares: u64,
 }
 
+/// What a change of an account ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EndedLogins {
+    /// Sessions that ran.
+    pub sessions: u64,
+    /// Machine tokens that were valid.
+    pub tokens: u64,
+}
+
 /// A session, without its tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionRecord {
@@ -110,6 +120,12 @@ pub struct SessionRecord {
     pub expires_at: Option<UnixMillis>,
     /// Time at which it was ended, if it was.
     pub ended_at: Option<UnixMillis>,
+}
+
+impl SessionRecord {
+    pub(crate) fn runs_at(&self, now: UnixMillis) -> bool {
+        self.ended_at.is_none() && self.expires_at.is_some_and(|at| at > now)
+    }
 }
 
 /// A project of a team.

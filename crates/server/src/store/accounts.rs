@@ -3,7 +3,8 @@
 use super::browsers::BROWSER;
 use super::sql::{Sql, SqlRow, values};
 use super::{
-    Account, CiTokenRecord, Membership, NewAccount, NewCiToken, Principal, Store, StoreError, TeamKey, people,
+    Account, CiTokenRecord, EndedLogins, Membership, NewAccount, NewCiToken, Principal, Store, StoreError,
+    TeamKey, people,
 };
 use crate::secret::TokenHash;
 use crate::time::UnixMillis;
@@ -54,7 +55,7 @@ impl Store {
         email: String,
         secret_hash: String,
         now: UnixMillis,
-    ) -> Result<(), StoreError> {
+    ) -> Result<EndedLogins, StoreError> {
         self.change(move |sql| {
             sql.lock("accounts")?;
             let user_id = people::account(sql, &email)?.user_id;

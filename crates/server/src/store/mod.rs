@@ -33,7 +33,8 @@ mod sql;
 mod sqlite;
 
 pub use account::{
-    Account, CiTokenRecord, EndedMembership, Forgotten, Membership, ProjectRecord, SessionRecord, TeamRecord,
+    Account, CiTokenRecord, EndedLogins, EndedMembership, Forgotten, Membership, ProjectRecord,
+    SessionRecord, TeamRecord,
 };
 pub(crate) use account::{NewAccount, NewCiToken, NewTeam, Principal, ShareRecord, TeamKey, is_same_team};
 pub(crate) use event::{

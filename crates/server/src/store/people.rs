@@ -3,7 +3,9 @@
 use super::accounts::{account_by_id, email_key, team_key};
 use super::browsers::BROWSER;
 use super::sql::{Sql, SqlRow, Value, values};
-use super::{Account, EndedMembership, NewTeam, SessionRecord, Store, StoreError, TeamKey, TeamRecord};
+use super::{
+    Account, EndedLogins, EndedMembership, NewTeam, SessionRecord, Store, StoreError, TeamKey, TeamRecord,
+};
 use crate::time::UnixMillis;
 
 impl Store {
@@ -12,25 +14,29 @@ impl Store {
         self.query(move |sql| account(sql, &email)).await
     }
 
-    /// Disables an account, or enables it. Disabling ends its logins, so that enabling revives none.
-    pub(crate) async fn set_disabled(
+    /// Disables an account and ends its logins, so that enabling revives none.
+    pub(crate) async fn disable_account(
         &self,
         email: String,
-        is_disabled: bool,
         now: UnixMillis,
-    ) -> Result<Account, StoreError> {
+    ) -> Result<(Account, EndedLogins), StoreError> {
         self.change(move |sql| {
             sql.lock("accounts")?;
             let user_id = account(sql, &email)?.user_id;
-            if is_disabled {
-                let update =
-                    "UPDATE accounts SET disabled_at = ?2 WHERE user_id = ?1 AND disabled_at IS NULL";
-                sql.execute(update, values![user_id, now])?;
-                end_logins(sql, &user_id, now)?;
-            } else {
-                let update = "UPDATE accounts SET disabled_at = NULL WHERE user_id = ?1";
-                sql.execute(update, values![user_id])?;
-            }
+            let update = "UPDATE accounts SET disabled_at = ?2 WHERE user_id = ?1 AND disabled_at IS NULL";
+            sql.execute(update, values![user_id, now])?;
+            let ended = end_logins(sql, &user_id, now)?;
+            Ok((account_by_id(sql, &user_id)?.ok_or(StoreError::NoAccount)?, ended))
+        })
+        .await
+    }
+
+    /// Enables an account.
+    pub(crate) async fn enable_account(&self, email: String) -> Result<Account, StoreError> {
+        self.change(move |sql| {
+            sql.lock("accounts")?;
+            let user_id = account(sql, &email)?.user_id;
+            sql.execute("UPDATE accounts SET disabled_at = NULL WHERE user_id = ?1", values![user_id])?;
             account_by_id(sql, &user_id)?.ok_or(StoreError::NoAccount)
         })
         .await
@@ -217,41 +223,9 @@ impl Store {
     ) -> Result<Vec<SessionRecord>, StoreError> {
         self.query(move |sql| {
             let owner = email.as_ref().map(|email| account(sql, email)).transpose()?;
-            let mut values = vec![Value::from(&BROWSER)];
-            values.extend(owner.as_ref().map(|owner| Value::from(&owner.user_id)));
-            let filter = if owner.is_some() { "WHERE sessions.user_id = ?2" } else { "" };
-            let select = format!(
-                "SELECT session_id, email, flow, sessions.created_at, ended_at,
-                    (SELECT max(used_at) FROM refresh_tokens
-                     WHERE refresh_tokens.session_id = sessions.session_id),
-                    (SELECT max(seen_at) FROM access_tokens WHERE access_tokens.session_id = sessions.session_id),
-                    coalesce((SELECT max(expires_at) FROM refresh_tokens
-                              WHERE refresh_tokens.session_id = sessions.session_id),
-                             (SELECT max(expires_at) FROM access_tokens
-                              WHERE access_tokens.session_id = sessions.session_id AND flow = ?1)),
-                    machine
-                 FROM sessions JOIN accounts ON accounts.user_id = sessions.user_id {filter}
-                 ORDER BY sessions.created_at, session_id"
-            );
-            let rows = sql.rows(&select, &values)?;
-            let read = |row: &SqlRow| {
-                let (refreshed, seen): (Option<UnixMillis>, Option<UnixMillis>) = (row.get(5)?, row.get(6)?);
-                Ok(SessionRecord {
-                    session_id: row.get(0)?,
-                    email: row.get(1)?,
-                    flow: row.get(2)?,
-                    created_at: row.get(3)?,
-                    ended_at: row.get(4)?,
-                    last_used_at: refreshed.max(seen),
-                    expires_at: row.get(7)?,
-                    machine: row.get(8)?,
-                })
-            };
-            let records: Vec<SessionRecord> = rows.iter().map(read).collect::<Result<_, StoreError>>()?;
-            let is_shown = |record: &SessionRecord| {
-                ended || record.ended_at.is_none() && record.expires_at.is_some_and(|at| at > now)
-            };
-            Ok(records.into_iter().filter(is_shown).collect())
+            let mut records = sessions(sql, owner.as_ref().map(|owner| owner.user_id.as_str()))?;
+            records.retain(|record| ended || record.runs_at(now));
+            Ok(records)
         })
         .await
     }
@@ -294,16 +268,51 @@ pub(crate) fn own_team_name(name: &str) -> String {
 }
 
 /// Ends the sessions of an account, its machine tokens, and the logins that wait for their first token.
-pub(super) fn end_logins(sql: &dyn Sql, user_id: &str, now: UnixMillis) -> Result<(), StoreError> {
-    end_sessions(sql, user_id, now)?;
-    sql.execute(
+pub(super) fn end_logins(sql: &dyn Sql, user_id: &str, now: UnixMillis) -> Result<EndedLogins, StoreError> {
+    let sessions = end_sessions(sql, user_id, now)?;
+    let tokens = sql.execute(
         "UPDATE ci_tokens SET revoked_at = ?2 WHERE user_id = ?1 AND revoked_at IS NULL",
         values![user_id, now],
     )?;
-    Ok(())
+    Ok(EndedLogins { sessions, tokens })
 }
 
+/// All sessions, or those of one account, oldest first.
+fn sessions(sql: &dyn Sql, user_id: Option<&str>) -> Result<Vec<SessionRecord>, StoreError> {
+    let mut values = vec![Value::from(&BROWSER)];
+    values.extend(user_id.as_ref().map(Value::from));
+    let filter = if user_id.is_some() { "WHERE sessions.user_id = ?2" } else { "" };
+    let select = format!(
+        "SELECT session_id, email, flow, sessions.created_at, ended_at,
+            (SELECT max(used_at) FROM refresh_tokens WHERE refresh_tokens.session_id = sessions.session_id),
+            (SELECT max(seen_at) FROM access_tokens WHERE access_tokens.session_id = sessions.session_id),
+            coalesce((SELECT max(expires_at) FROM refresh_tokens
+                      WHERE refresh_tokens.session_id = sessions.session_id),
+                     (SELECT max(expires_at) FROM access_tokens
+                      WHERE access_tokens.session_id = sessions.session_id AND flow = ?1)),
+            machine
+         FROM sessions JOIN accounts ON accounts.user_id = sessions.user_id {filter}
+         ORDER BY sessions.created_at, session_id"
+    );
+    let read = |row: &SqlRow| {
+        let (refreshed, seen): (Option<UnixMillis>, Option<UnixMillis>) = (row.get(5)?, row.get(6)?);
+        Ok(SessionRecord {
+            session_id: row.get(0)?,
+            email: row.get(1)?,
+            flow: row.get(2)?,
+            created_at: row.get(3)?,
+            ended_at: row.get(4)?,
+            last_used_at: refreshed.max(seen),
+            expires_at: row.get(7)?,
+            machine: row.get(8)?,
+        })
+    };
+    sql.rows(&select, &values)?.iter().map(read).collect()
+}
+
+/// Ends the sessions of an account. Returns how many ran.
 fn end_sessions(sql: &dyn Sql, user_id: &str, now: UnixMillis) -> Result<u64, StoreError> {
+    let running = sessions(sql, Some(user_id))?.iter().filter(|record| record.runs_at(now)).count();
     sql.execute(
         "DELETE FROM access_tokens WHERE session_id IN (SELECT session_id FROM sessions WHERE user_id = ?1)",
         values![user_id],
@@ -311,8 +320,9 @@ fn end_sessions(sql: &dyn Sql, user_id: &str, now: UnixMillis) -> Result<u64, St
     sql.execute("DELETE FROM codes WHERE user_id = ?1 AND session_id IS NULL", values![user_id])?;
     let devices = "UPDATE devices SET used_at = ?2 WHERE user_id = ?1 AND used_at IS NULL";
     sql.execute(devices, values![user_id, now])?;
-    let sessions = "UPDATE sessions SET ended_at = ?2 WHERE user_id = ?1 AND ended_at IS NULL";
-    sql.execute(sessions, values![user_id, now])
+    let update = "UPDATE sessions SET ended_at = ?2 WHERE user_id = ?1 AND ended_at IS NULL";
+    sql.execute(update, values![user_id, now])?;
+    Ok(running as u64)
 }
 
 pub(super) fn account(sql: &dyn Sql, email: &str) -> Result<Account, StoreError> {

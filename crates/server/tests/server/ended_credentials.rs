@@ -72,15 +72,15 @@ const ENDINGS: [(&str, Ending, bool, bool); 9] = [
     ),
     (
         "account disabled",
-        |_, admin, holder| drop(admin.set_disabled(&holder.email, true).expect("a value")),
+        |_, admin, holder| drop(admin.disable_account(&holder.email).expect("a value")),
         ENDS_SESSION,
         ENDS_MACHINE,
     ),
     (
         "account disabled and enabled",
         |_, admin, holder| {
-            admin.set_disabled(&holder.email, true).expect("a value");
-            admin.set_disabled(&holder.email, false).expect("a value");
+            admin.disable_account(&holder.email).expect("a value");
+            admin.enable_account(&holder.email).expect("a value");
         },
         ENDS_SESSION,
         ENDS_MACHINE,
@@ -210,9 +210,9 @@ fn ended_codes_give_no_session() {
     admin.end_sessions_of(EMAIL).expect("a value");
     refused(&waiting, "sessions ended before the first use");
     let waiting = approved(&world);
-    admin.set_disabled(EMAIL, true).expect("a value");
+    admin.disable_account(EMAIL).expect("a value");
     refused(&waiting, "account disabled before the first use");
-    admin.set_disabled(EMAIL, false).expect("a value");
+    admin.enable_account(EMAIL).expect("a value");
     refused(&waiting, "account enabled again");
     let waiting = approved(&world);
     admin.replace_secret(EMAIL).expect("a value");

@@ -51,12 +51,13 @@ fn disabled_account_has_no_login_that_enabling_revives() {
     // Approved, and not yet fetched.
     let device = world.start_device();
     assert_eq!(world.answer_device(&device, &world.secret, "approve").status, 200);
-    let disabled = world.admin().set_disabled("DEV@example.com", true).unwrap();
+    let (disabled, ended) = world.admin().disable_account("DEV@example.com").unwrap();
     assert!(disabled.disabled_at.is_some());
+    assert_eq!((ended.sessions, ended.tokens), (1, 1));
     let status = |token: &str| world.get(token, endpoint::ME).status;
     assert_eq!((status(&access), status(&machine)), (401, 401));
     assert_ne!(world.poll(device["device_code"].as_str().unwrap()).status, 200);
-    assert_eq!(world.admin().set_disabled(EMAIL, false).unwrap().disabled_at, None);
+    assert_eq!(world.admin().enable_account(EMAIL).unwrap().disabled_at, None);
     assert_eq!((status(&access), status(&machine)), (401, 401));
     assert_ne!(world.poll(device["device_code"].as_str().unwrap()).status, 200);
     assert_eq!(status(&world.access(EMAIL, &world.secret)), 200);
@@ -68,7 +69,7 @@ fn new_secret_ends_sessions_and_machine_tokens() {
     let grant = world.login();
     let (access, machine) = (grant["access_token"].as_str().unwrap(), world.token());
     let replaced = world.admin().replace_secret(EMAIL).unwrap();
-    assert_eq!((replaced.sessions, replaced.tokens), (1, 1));
+    assert_eq!((replaced.ended.sessions, replaced.ended.tokens), (1, 1));
     assert_eq!(world.get(access, endpoint::ME).status, 401);
     assert_eq!(world.get(&machine, endpoint::ME).status, 401);
     let refreshed = world.refresh(grant["refresh_token"].as_str().unwrap());

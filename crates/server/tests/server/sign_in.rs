@@ -138,9 +138,9 @@ fn session_ends_with_secret_account_and_its_lifetimes() {
     let secret = admin.replace_secret(BEA).expect("a secret").approval_secret;
     assert_eq!(browser.get("/account").status, 303, "a new secret");
     let browser = Browser::sign_in(&world, BEA, secret.expose());
-    admin.set_disabled(BEA, true).expect("an account");
+    admin.disable_account(BEA).expect("an account");
     assert_eq!(browser.get("/account").status, 303, "a disabled account");
-    admin.set_disabled(BEA, false).expect("an account");
+    admin.enable_account(BEA).expect("an account");
     assert_eq!(browser.get("/account").status, 303, "enabling revives nothing");
     let browser = Browser::sign_in(&world, BEA, secret.expose());
     let session = admin.sessions(Some(BEA), false).expect("sessions").remove(0);

@@ -1,5 +1,5 @@
 use super::super::{AdminArgs, AdminLine as _, failed};
-use super::AccountView;
+use super::{AccountView, ended_facts, ended_line};
 use crate::verb::{Args, Class, CliError, CommandContext, Report, Said, Verb};
 use serde_json::json;
 
@@ -22,9 +22,10 @@ impl Verb for UserDisableArgs {
     }
 
     fn run(self: Box<Self>, _: &CommandContext) -> Result<Report, CliError> {
-        let account = self.admin.open()?.set_disabled(&self.email, true).map_err(failed)?;
+        let (account, ended) = self.admin.open()?.disable_account(&self.email).map_err(failed)?;
         let view = AccountView::of(&account);
-        let line = view.line();
-        Ok(Report::of(&Said { result: "disabled", facts: json!({ "account": view }), line }))
+        let line = format!("{}\n{}", view.line(), ended_line(ended));
+        let facts = json!({ "account": view, "ended": ended_facts(ended) });
+        Ok(Report::of(&Said { result: "disabled", facts, line }))
     }
 }

@@ -22,7 +22,7 @@ impl Verb for UserEnableArgs {
     }
 
     fn run(self: Box<Self>, _: &CommandContext) -> Result<Report, CliError> {
-        let account = self.admin.open()?.set_disabled(&self.email, false).map_err(failed)?;
+        let account = self.admin.open()?.enable_account(&self.email).map_err(failed)?;
         let view = AccountView::of(&account);
         let line = view.line();
         Ok(Report::of(&Said { result: "enabled", facts: json!({ "account": view }), line }))

@@ -9,11 +9,13 @@ mod secret;
 mod show;
 
 use super::AdminLine;
+use crate::report::counted;
 use crate::verb::Verb;
 use clap::Subcommand;
 use contract::text::printable;
 use serde::Serialize;
-use server::{Account, UnixMillis};
+use serde_json::json;
+use server::{Account, EndedLogins, UnixMillis};
 
 // `server user ...`.
 #[derive(Debug, Subcommand)]
@@ -43,6 +45,16 @@ impl UserCommand {
 }
 
 const SECRET_NOTE: &str = "approval secret, shown this once; its owner types it to approve a login";
+
+fn ended_facts(ended: EndedLogins) -> serde_json::Value {
+    json!({ "sessions": ended.sessions, "tokens": ended.tokens })
+}
+
+fn ended_line(ended: EndedLogins) -> String {
+    let (sessions, tokens) =
+        (counted(ended.sessions, "session", "sessions"), counted(ended.tokens, "token", "tokens"));
+    format!("ended: {sessions}, {tokens}")
+}
 
 /// An account as it is shown.
 #[derive(Debug, Serialize)]

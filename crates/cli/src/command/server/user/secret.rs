@@ -1,9 +1,7 @@
 use super::super::{AdminArgs, failed};
-use super::SECRET_NOTE;
-use crate::report::counted;
+use super::{SECRET_NOTE, ended_facts, ended_line};
 use crate::verb::{Args, Class, CliError, CommandContext, Report, Said, Verb};
 use serde_json::json;
-use server::ReplacedSecret;
 
 /// Give an account a new approval secret, printed once; end its sessions and tokens
 #[derive(Debug, Args)]
@@ -25,18 +23,13 @@ impl Verb for UserSecretArgs {
 
     fn run(self: Box<Self>, _: &CommandContext) -> Result<Report, CliError> {
         let replaced = self.admin.open()?.replace_secret(&self.email).map_err(failed)?;
-        let (secret, ReplacedSecret { sessions, tokens, .. }) =
-            (replaced.approval_secret.expose(), &replaced);
+        let secret = replaced.approval_secret.expose();
         let facts = json!({
             "email": self.email,
             "approval_secret": secret,
-            "ended": { "sessions": sessions, "tokens": tokens },
+            "ended": ended_facts(replaced.ended),
         });
-        let line = format!(
-            "{SECRET_NOTE}: {secret}\nended: {}, {}",
-            counted(*sessions, "session", "sessions"),
-            counted(*tokens, "token", "tokens")
-        );
+        let line = format!("{SECRET_NOTE}: {secret}\n{}", ended_line(replaced.ended));
         Ok(Report::of(&Said { result: "replaced", facts, line }))
     }
 }
