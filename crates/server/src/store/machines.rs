@@ -15,6 +15,8 @@ impl Store {
         rejections: Vec<NewRejection>,
     ) -> Result<(), StoreError> {
         self.change(move |sql| {
+            // Rows are written in the order of the batch, and others are deleted to make room.
+            sql.lock(&format!("senders of {}", sighting.team.0))?;
             if delivers {
                 record_machine(sql, &sighting)?;
             }

@@ -18,7 +18,8 @@ pub(crate) trait Sql {
     fn rows(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<SqlRow>, StoreError>;
     /// Until the transaction ends, other changes that lock the same key wait. A change that reads before
     /// it writes needs this on a database with several writers. Keys are locked in one order: `accounts`
-    /// or `devices`, then subjects of guesses by name, then a session.
+    /// or `devices`, then subjects of guesses by name, then a session. Senders of a team, and the removal of rows, lock
+    /// nothing else.
     fn lock(&self, key: &str) -> Result<(), StoreError>;
 }
 

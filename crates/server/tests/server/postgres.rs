@@ -153,6 +153,90 @@ fn acknowledged_events_are_stored_once_when_connections_are_cut() {
     println!("{} acknowledged, {} stored, {refused} requests refused", acknowledged.len(), stored.len());
 }
 
+/// A batch of this size is copied; that of the second request has stored events between new ones.
+#[test]
+#[ignore = "needs PostgreSQL"]
+fn copied_batch_with_stored_events_stores_the_others_once() {
+    let url = new_database_text(DATABASE);
+    let world = World::on_database(url.parse().expect("an address"));
+    let token = world.token();
+    let status = |events: &[serde_json::Value]| statuses(&world.batch(&token, TEAM, events));
+    let first: Vec<_> = (0..100).map(|n| event(2 * n)).collect();
+    assert!(status(&first).iter().all(|status| status == "success"));
+    assert!(status(&first).iter().all(|status| status == "duplicate"), "the same again");
+
+    // One stored event that no sample meets, one that is there twice, and one that differs.
+    let mut mixed: Vec<_> = (0..100).map(|n| event(2 * n + 1)).collect();
+    mixed[1] = event(2);
+    mixed[50] = mixed[49].clone();
+    let answers = status(&mixed);
+    let duplicates: Vec<usize> = (0..100).filter(|at| answers[*at] == "duplicate").collect();
+    assert_eq!(duplicates, [1, 50], "{answers:?}");
+    mixed[0]["payload"]["wp_title"] = "Other".into();
+    let answer = world.batch(&token, TEAM, &mixed).json();
+    assert_eq!(answer["results"][0]["content_differs"], true, "{}", answer["results"][0]);
+    assert_eq!(answer["results"][1].get("content_differs"), None);
+    let mut expected: Vec<String> = first.iter().chain(&mixed).map(id_of).collect();
+    // Positions follow the order of the batch.
+    let stored = run(&url, "SELECT event_id FROM events ORDER BY seq");
+    expected.remove(150);
+    expected.remove(101);
+    assert_eq!(stored, expected);
+}
+
+fn id_of(event: &serde_json::Value) -> String {
+    event["event_id"].as_str().expect("an id").to_owned()
+}
+
+/// Senders name projects and missions, and have events rejected, in opposite orders.
+#[test]
+#[ignore = "needs PostgreSQL"]
+fn names_in_opposite_orders_are_no_deadlock() {
+    let url = new_database_text(DATABASE);
+    let world = World::on_database(url.parse().expect("an address"));
+    let token = world.token();
+    std::thread::scope(|scope| {
+        for sender in 0..4_u64 {
+            let (world, token) = (&world, &token);
+            scope.spawn(move || {
+                for round in 0..15_u64 {
+                    let mut events: Vec<_> = (0..6_u64)
+                        .map(|n| {
+                            let number = 10_000 * sender + 10 * round + n;
+                            let mut event =
+                                super::missions::created(number, &format!("m{n}"), &number.to_string());
+                            event["project_uuid"] =
+                                format!("4a9c9a6e-5d3c-4b52-8f0e-6f4c3a2b1d0{}", n % 3).into();
+                            event["project_slug"] = number.to_string().into();
+                            event
+                        })
+                        .collect();
+                    events.push(json!({"event_id": format!("rejected{}", round % 2)}));
+                    events.push(json!({"event_id": format!("rejected{}", 1 - round % 2)}));
+                    if sender % 2 == 1 {
+                        events.reverse();
+                    }
+                    let answer = world.batch(token, TEAM, &events);
+                    assert_eq!(answer.status, 200, "{}", answer.text());
+                }
+            });
+        }
+    });
+    // The statistics of a connection are there when it has ended.
+    drop(world);
+    let statistic = |name: &str| {
+        run(&url, &format!("SELECT {name} FROM pg_stat_database WHERE datname = current_database()"))
+    };
+    for _ in 0..100 {
+        if statistic("numbackends") == ["1"] {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(statistic("numbackends"), ["1"]);
+    assert_eq!(statistic("deadlocks"), ["0"]);
+}
+
 #[test]
 #[ignore = "needs PostgreSQL"]
 fn connection_by_tls_verifies_the_certificate() {

@@ -1,11 +1,14 @@
 //! Ingest of events in PostgreSQL: a few statements for a whole batch.
 //!
-//! Rows are inserted in the order of their keys, so that two batches with the same events wait for each
+//! A batch that looks new is added by COPY, which costs the database half of an `INSERT` that skips stored ids. If
+//! one of its events is stored, the transaction is rolled back, and the batch is stored again by that `INSERT`.
+//!
+//! Rows are added in the order of their keys, so that two batches with the same events wait for each
 //! other instead of being deadlocked.
 
+use super::event_rows::EventRows;
 use super::spans::BatchSpans;
 use super::{AttemptFailure, Connections, Postgres, without_nul};
-use crate::store::events::deviation_bits;
 use crate::store::forget::event_hash;
 use crate::store::missions::Spans;
 use crate::store::{EventOutcome, NewBlock, NewEvent, StoreError, TeamKey};
@@ -14,11 +17,17 @@ use deadpool_postgres::Transaction;
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use tokio_postgres::Error;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 
 /// Slots of the kept counts of a project: transactions that count in different ones do not wait for each
 /// other.
 const SLOTS: i64 = 16;
+
+/// The smallest batch that is copied. A smaller one gains less than another statement costs.
+const COPIED: usize = 32;
+/// Events of a batch that are looked up before it is copied.
+const SAMPLE: usize = 8;
 
 const FIND_PROJECTS: &str =
     "SELECT project_uuid, key, name FROM projects WHERE team = $1 AND project_uuid = ANY($2)";
@@ -28,28 +37,19 @@ const ADD_PROJECTS: &str = "INSERT INTO projects (team, project_uuid)
 
 const NAME_PROJECT: &str = "UPDATE projects SET name = $3 WHERE team = $1 AND key = $2";
 
-const TAKE_KEYS: &str = "SELECT nextval('blocks_key_seq') FROM generate_series(1, $1::bigint)";
+const TAKE_KEYS: &str = "SELECT array_agg(nextval('blocks_key_seq')) FROM generate_series(1, $1::bigint)";
+
+const TAKE_POSITIONS: &str =
+    "SELECT array_agg(nextval('events_seq_seq')) FROM generate_series(1, $1::bigint)";
 
 const ADD_BLOCKS: &str = "INSERT INTO blocks (team, key, project, received_at, packed, spans_known)
     SELECT $1, key, project, $2, packed, 1 FROM unnest($3::bigint[], $4::bigint[], $5::bytea[])
         AS new(key, project, packed)";
 
-// Positions are drawn in the order of the batch, before the rows are sorted. Of two events with one id the
-// first is stored.
-const ADD_EVENTS: &str =
-    "INSERT INTO events (team, seq, event_id, sent_id, event_type, aggregate_id, project,
-        deviations, digest, content_digest, block, \"offset\", length)
-    SELECT $1, seq, event_id, sent_id, event_type, aggregate_id, project, deviations, digest, content_digest,
-        block, start, length
-    FROM (SELECT nextval('events_seq_seq') AS seq, new.*
-          FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::bytea[],
-                      $9::bytea[], $10::bigint[], $11::bigint[], $12::bigint[])
-              AS new(event_id, sent_id, event_type, aggregate_id, project, deviations, digest, content_digest,
-                     block, start, length)) AS positioned
-    ORDER BY event_id, seq ON CONFLICT (team, event_id) DO NOTHING RETURNING seq";
-
 const FIND_EVENTS: &str =
-    "SELECT event_id, block, digest, content_digest FROM events WHERE team = $1 AND event_id = ANY($2)";
+    "SELECT event_id, digest, content_digest FROM events WHERE team = $1 AND event_id = ANY($2)";
+
+const FIND_SAMPLE: &str = "SELECT 1 FROM events WHERE team = $1 AND event_id = ANY($2) LIMIT 1";
 
 const HAS_FORGOTTEN: &str = "SELECT 1 FROM forgotten WHERE team = $1 LIMIT 1";
 
@@ -78,31 +78,37 @@ impl Postgres {
         now: UnixMillis,
     ) -> Result<Vec<EventOutcome>, StoreError> {
         let _slot = self.ingests.acquire().await.map_err(|_| StoreError::Closed)?;
-        let mut number = 0;
+        let (mut number, mut may_copy) = (0, true);
         loop {
-            match self.connections.ingest_once(team, &blocks, now).await {
-                Ok(outcomes) => return Ok(outcomes),
-                Err(failure) => tokio::time::sleep(failure.pause(number)?).await,
+            match self.connections.ingest_once(team, &blocks, now, may_copy).await {
+                Ok(Some(outcomes)) => return Ok(outcomes),
+                Ok(None) => may_copy = false,
+                Err(failure) => {
+                    tokio::time::sleep(failure.pause(number)?).await;
+                    number += 1;
+                }
             }
-            number += 1;
         }
     }
 }
 
 impl Connections {
+    /// Nothing when an event that was copied is stored already: then nothing was changed.
     async fn ingest_once(
         &self,
         team: TeamKey,
         blocks: &[NewBlock],
         now: UnixMillis,
-    ) -> Result<Vec<EventOutcome>, AttemptFailure> {
+        may_copy: bool,
+    ) -> Result<Option<Vec<EventOutcome>>, AttemptFailure> {
         let mut client = self.pool.get().await.map_err(AttemptFailure::of_pool)?;
         let outcome = async {
             let transaction = client.transaction().await.map_err(|error| AttemptFailure::of(&error))?;
-            let stored = Batch { transaction: &transaction, team: team.0, blocks }.store(now).await;
+            let stored = Batch { transaction: &transaction, team: team.0, blocks, may_copy }.store(now).await;
             match stored {
-                Ok(outcomes) => self.commit(transaction).await.map(|()| outcomes),
+                Ok(outcomes) => self.commit(transaction).await.map(|()| Some(outcomes)),
                 // Dropped, the transaction is rolled back.
+                Err(error) if may_copy && error.code() == Some(&SqlState::UNIQUE_VIOLATION) => Ok(None),
                 Err(error) => Err(AttemptFailure::of(&error)),
             }
         };
@@ -111,86 +117,56 @@ impl Connections {
     }
 }
 
-/// The columns of a table, for `unnest`.
-#[derive(Default)]
-struct Columns<'b> {
-    event_id: Vec<&'b str>,
-    sent_id: Vec<Option<&'b str>>,
-    event_type: Vec<Cow<'b, str>>,
-    aggregate_id: Vec<Cow<'b, str>>,
-    project: Vec<i64>,
-    deviations: Vec<i64>,
-    digest: Vec<&'b [u8]>,
-    content_digest: Vec<&'b [u8]>,
-    block: Vec<i64>,
-    start: Vec<i64>,
-    length: Vec<i64>,
-}
-
 pub(super) struct Batch<'b> {
-    transaction: &'b Transaction<'b>,
+    pub(super) transaction: &'b Transaction<'b>,
     pub(super) team: i64,
     blocks: &'b [NewBlock],
+    /// Whether its events may be added by COPY.
+    may_copy: bool,
 }
 
 impl<'b> Batch<'b> {
     async fn store(&self, now: UnixMillis) -> Result<Vec<EventOutcome>, Error> {
-        let number = self.blocks.len() as i64;
-        let take: Params<'_> = &[&number];
-        let (projects, keys, forgotten) =
-            tokio::try_join!(self.projects(), self.query(TAKE_KEYS, take), self.forgotten())?;
-        let keys: Vec<i64> = keys.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
+        let events = self.events().count();
+        let (projects, keys, positions, forgotten, looks_new) = tokio::try_join!(
+            self.projects(),
+            self.take(TAKE_KEYS, self.blocks.len()),
+            self.take(TAKE_POSITIONS, events),
+            self.forgotten(),
+            self.looks_new(),
+        )?;
         let packed: Vec<&[u8]> = self.blocks.iter().map(|block| &block.packed[..]).collect();
-        let columns = self.columns(&projects, &keys, &forgotten);
         let add_blocks: Params<'_> = &[&self.team, &now.0, &keys, &projects, &packed];
-        let add_events: Params<'_> = &[
-            &self.team,
-            &columns.event_id,
-            &columns.sent_id,
-            &columns.event_type,
-            &columns.aggregate_id,
-            &columns.project,
-            &columns.deviations,
-            &columns.digest,
-            &columns.content_digest,
-            &columns.block,
-            &columns.start,
-            &columns.length,
-        ];
-        let (_, added) =
-            tokio::try_join!(self.query(ADD_BLOCKS, add_blocks), self.query(ADD_EVENTS, add_events))?;
-        let mut positions: Vec<i64> = added.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
-        // In the order of the batch, as they were drawn.
-        positions.sort_unstable();
-        let found = self.find_unless_all(positions.len()).await?;
-        let mut positions = positions.into_iter();
+        let mut rows = EventRows::default();
+        let mut next = positions.iter();
+        for ((block, project), key) in self.blocks.iter().zip(&projects).zip(&keys) {
+            for (event, seq) in block.events.iter().zip(next.by_ref()) {
+                if !forgotten.contains(&*event.canonical_id) {
+                    rows.push(event, *seq, *project, *key);
+                }
+            }
+        }
+        let (_, added) = tokio::try_join!(self.query(ADD_BLOCKS, add_blocks), rows.add(self, looks_new))?;
+        let copies = if added.len() == events { HashMap::new() } else { self.stored_copies().await? };
 
-        let mut outcomes = Vec::new();
+        let mut outcomes = Vec::with_capacity(events);
         let (mut counts, mut empty, mut artifacts) =
             (Vec::new(), Vec::new(), <[Vec<Cow<'_, str>>; 6]>::default());
-        let (mut spans, mut counted) = (BatchSpans::default(), HashSet::new());
+        let (mut spans, mut next) = (BatchSpans::default(), positions.iter());
         for ((block, key), project) in self.blocks.iter().zip(&keys).zip(&projects) {
             let (mut count, mut of_block) = (0_i64, Spans::default());
-            for event in &block.events {
-                let copy = found.as_ref().map(|found| found.get(&event.canonical_id));
-                let is_stored = match copy {
-                    None => true,
-                    // Once: a second event with the id is a duplicate of the first.
-                    Some(Some(copy)) => copy.block == *key && counted.insert(&event.canonical_id),
-                    // Forgotten.
-                    Some(None) => false,
-                };
-                if let Some(seq) = is_stored.then(|| positions.next()).flatten() {
+            for (event, seq) in block.events.iter().zip(next.by_ref()) {
+                if added.contains(seq) {
                     count += 1;
-                    of_block.add(event.mission, seq);
+                    of_block.add(event.mission, *seq);
                     outcomes.push(EventOutcome::Stored);
                     push_artifact(event, &mut artifacts);
                 } else {
-                    outcomes.push(
-                        copy.flatten().map_or(EventOutcome::Duplicate { differs: false }, |copy| {
-                            event.duplicate_of(&copy.digest, copy.content_digest.as_deref())
-                        }),
-                    );
+                    // Without a copy it was forgotten.
+                    let copy = copies.get(&event.canonical_id);
+                    outcomes.push(copy.map_or(EventOutcome::Duplicate { differs: false }, |copy| {
+                        event.duplicate_of(&copy.digest, copy.content_digest.as_deref())
+                    }));
                 }
             }
             counts.push(count);
@@ -212,6 +188,29 @@ impl<'b> Batch<'b> {
         // Last: other transactions of the project may wait for its counts.
         self.query(COUNT, &[&self.team, &slot, &uuids, &counts]).await?;
         Ok(outcomes)
+    }
+
+    fn events(&self) -> impl Iterator<Item = &'b NewEvent> + Clone + use<'b> {
+        self.blocks.iter().flat_map(|block| &block.events)
+    }
+
+    /// The next `number` values of a sequence, in their order.
+    async fn take(&self, sql: &str, number: usize) -> Result<Vec<i64>, Error> {
+        let rows = self.query(sql, &[&(number as i64)]).await?;
+        let mut taken: Vec<i64> = rows.first().map_or(Ok(Vec::new()), |row| row.try_get(0))?;
+        taken.sort_unstable();
+        Ok(taken)
+    }
+
+    /// Whether the batch may be copied, and none of a few of its events is stored. A batch that is sent again is rarely
+    /// stored in part.
+    async fn looks_new(&self) -> Result<bool, Error> {
+        let ids: Vec<&str> = self.events().map(|event| &*event.canonical_id).collect();
+        if !self.may_copy || ids.len() < COPIED {
+            return Ok(false);
+        }
+        let sample: Vec<&str> = ids.iter().step_by(ids.len() / SAMPLE).chain(ids.last()).copied().collect();
+        Ok(self.query(FIND_SAMPLE, &[&self.team, &sample]).await?.is_empty())
     }
 
     pub(super) async fn query(
@@ -238,7 +237,10 @@ impl<'b> Batch<'b> {
                 .collect::<Result<_, Error>>()?;
             let found: Vec<(i64, &str)> = uuids.iter().filter_map(|uuid| known.get(uuid).copied()).collect();
             if found.len() == uuids.len() {
-                for (block, (key, known)) in self.blocks.iter().zip(&found) {
+                let mut named: Vec<_> = found.iter().zip(self.blocks).collect();
+                // In one order, because it waits for others.
+                named.sort_unstable_by_key(|((key, _), _)| *key);
+                for ((key, known), block) in named {
                     let name = block.project_name.as_deref().map(without_nul);
                     if let Some(name) = name.filter(|name| name != known) {
                         self.query(NAME_PROJECT, &[&self.team, key, &name]).await?;
@@ -256,59 +258,27 @@ impl<'b> Batch<'b> {
         if self.query(HAS_FORGOTTEN, &[&self.team]).await?.is_empty() {
             return Ok(HashSet::new());
         }
-        let events = self.blocks.iter().flat_map(|block| &block.events);
         let ids: Vec<(&str, [u8; 16])> =
-            events.map(|event| (&*event.canonical_id, event_hash(&event.canonical_id))).collect();
+            self.events().map(|event| (&*event.canonical_id, event_hash(&event.canonical_id))).collect();
         let hashes: Vec<&[u8]> = ids.iter().map(|(_, hash)| &hash[..]).collect();
         let rows = self.query(FORGOTTEN, &[&self.team, &hashes]).await?;
         let found: HashSet<Vec<u8>> = rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
         Ok(ids.into_iter().filter(|(_, hash)| found.contains(&hash[..])).map(|(id, _)| id).collect())
     }
 
-    fn columns(&self, projects: &[i64], keys: &[i64], forgotten: &HashSet<&str>) -> Columns<'b> {
-        let mut columns = Columns::default();
-        let position = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
-        for ((block, project), key) in self.blocks.iter().zip(projects).zip(keys) {
-            for event in block.events.iter().filter(|event| !forgotten.contains(&*event.canonical_id)) {
-                columns.event_id.push(&event.canonical_id);
-                columns.sent_id.push((event.event_id != event.canonical_id).then_some(&*event.event_id));
-                columns.event_type.push(without_nul(&event.event_type));
-                columns.aggregate_id.push(without_nul(&event.aggregate_id));
-                columns.project.push(*project);
-                columns.deviations.push(deviation_bits(&event.deviations));
-                columns.digest.push(&event.digest);
-                columns.content_digest.push(&event.content_digest);
-                columns.block.push(*key);
-                columns.start.push(position(event.offset));
-                columns.length.push(position(event.length));
-            }
-        }
-        columns
-    }
-
-    /// The stored copies of all events by their ids, unless each event was added.
-    async fn find_unless_all(&self, added: usize) -> Result<Option<HashMap<String, StoredCopy>>, Error> {
-        let events = self.blocks.iter().flat_map(|block| &block.events);
-        if added == events.clone().count() {
-            return Ok(None);
-        }
-        let ids: Vec<&str> = events.map(|event| &*event.canonical_id).collect();
+    /// The stored copies of its events, by their ids.
+    async fn stored_copies(&self) -> Result<HashMap<String, StoredCopy>, Error> {
+        let ids: Vec<&str> = self.events().map(|event| &*event.canonical_id).collect();
         let copy = |row: &tokio_postgres::Row| {
-            let copy = StoredCopy {
-                block: row.try_get(1)?,
-                digest: row.try_get(2)?,
-                content_digest: row.try_get(3)?,
-            };
+            let copy = StoredCopy { digest: row.try_get(1)?, content_digest: row.try_get(2)? };
             Ok((row.try_get(0)?, copy))
         };
-        let rows = self.query(FIND_EVENTS, &[&self.team, &ids]).await?;
-        rows.iter().map(copy).collect::<Result<_, _>>().map(Some)
+        self.query(FIND_EVENTS, &[&self.team, &ids]).await?.iter().map(copy).collect()
     }
 }
 
-/// A stored event. One that this batch added is in a block of this batch.
+/// A stored event.
 struct StoredCopy {
-    block: i64,
     digest: Vec<u8>,
     content_digest: Option<Vec<u8>>,
 }

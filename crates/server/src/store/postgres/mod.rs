@@ -9,6 +9,7 @@
 //! * Transactions are READ COMMITTED. A change that reads before it writes holds an advisory lock, so that each of
 //!   its statements reads what the change before it committed.
 
+mod event_rows;
 mod ingest;
 mod spans;
 pub(crate) mod url;

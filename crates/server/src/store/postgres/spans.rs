@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 use tokio_postgres::{Error, Row};
 
 const FIND: &str = "SELECT project, slug, missions.key, name, active_at FROM missions
-    JOIN unnest($2::bigint[], $3::text[]) AS asked(project, slug) USING (project, slug) WHERE team = $1";
+    JOIN unnest($2::bigint[], $3::text[]) AS asked(project, slug) USING (project, slug) WHERE team = $1
+    ORDER BY project, slug";
 
 // Rows are added in the order of their keys.
 const ADD: &str = "INSERT INTO missions (team, project, slug, name, active_at)
@@ -66,7 +67,11 @@ impl Batch<'_> {
             let found = self.query(FIND, &[&self.team, &projects, &slugs]).await?;
             if found.len() < slugs.len() {
                 self.query(ADD, &[&self.team, &now.0, &projects, &slugs]).await?;
-            } else if self.touch(&found, now).await? {
+                continue;
+            }
+            // First, because it waits for others; marking them as active does not.
+            self.name(spans, &found).await?;
+            if self.touch(&found, now).await? {
                 break found;
             }
         };
@@ -75,10 +80,6 @@ impl Batch<'_> {
             let (project, slug): (i64, &str) = (row.try_get(0)?, row.try_get(1)?);
             let key: i64 = row.try_get(2)?;
             let Some(mission) = spans.0.get(&(project, Cow::Borrowed(slug))) else { continue };
-            let known: &str = row.try_get(3)?;
-            if let Some(name) = mission.name.as_deref().filter(|name| *name != known) {
-                self.query(NAME, &[&self.team, &key, &name]).await?;
-            }
             for (first, last, block) in &mission.runs {
                 for (column, value) in runs.iter_mut().zip([key, *first, *last, *block]) {
                     column.push(value);
@@ -89,6 +90,21 @@ impl Batch<'_> {
         self.query(ADD_SPANS, &[&self.team, missions, firsts, lasts, blocks]).await?;
         Ok(())
     }
+
+    /// Gives missions the names that their creation has, in the order of project and slug.
+    async fn name(&self, spans: &BatchSpans<'_>, found: &[Row]) -> Result<(), Error> {
+        for row in found {
+            let (project, slug): (i64, &str) = (row.try_get(0)?, row.try_get(1)?);
+            let (key, known): (i64, &str) = (row.try_get(2)?, row.try_get(3)?);
+            let name =
+                spans.0.get(&(project, Cow::Borrowed(slug))).and_then(|mission| mission.name.as_deref());
+            if let Some(name) = name.filter(|name| *name != known) {
+                self.query(NAME, &[&self.team, &key, &name]).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Marks missions as active. False if one of them was deleted meanwhile.
     async fn touch(&self, found: &[Row], now: UnixMillis) -> Result<bool, Error> {
         let mut older: Vec<i64> = Vec::new();
