@@ -86,6 +86,8 @@ impl Store {
 }
 
 fn step(sql: &dyn Sql, team: TeamKey, project_uuid: &str) -> Result<ForgetStep, StoreError> {
+    // A pruning would count the same rows.
+    sql.lock("missions")?;
     let mut forgotten = Forgotten::default();
     let going_on = |forgotten| Ok(ForgetStep { forgotten, is_done: false });
     let query = "SELECT key FROM projects WHERE team = ?1 AND project_uuid = ?2";

@@ -113,11 +113,8 @@ impl Store {
         let mut deleted = StoredRows::default();
         for team in teams {
             for step in [prune_blocks, prune_bodies] {
-                let mut after = Some(0);
-                while let Some(cursor) = after {
-                    let pruned = self.change(move |sql| step(sql, team, plan.before, cursor)).await?;
-                    deleted.add(pruned.rows);
-                    after = pruned.next;
+                while let Some(rows) = self.change(move |sql| step(sql, team, plan.before)).await? {
+                    deleted.add(rows);
                 }
             }
             self.remove_empty_missions(team, plan.before).await?;
@@ -191,24 +188,16 @@ fn of_team(table: &str, team: Option<TeamKey>) -> String {
     team.map_or_else(|| "1 = 1".to_owned(), |team| format!("{table}.team = {}", team.0))
 }
 
-/// The result of one step.
-struct Pruned {
-    rows: StoredRows,
-    /// The last row of the step; none when no row is left.
-    next: Option<i64>,
-}
+pub(super) const OLD_BLOCKS: &str = "SELECT key, (SELECT project_uuid FROM projects
+                  WHERE projects.team = blocks.team AND projects.key = blocks.project), packed, project
+     FROM blocks WHERE team = ?1 AND received_at < ?2 ORDER BY received_at, key LIMIT ?3";
 
-/// Deletes the next old blocks of a team, with their events.
-fn prune_blocks(sql: &dyn Sql, team: TeamKey, before: UnixMillis, after: i64) -> Result<Pruned, StoreError> {
+/// Deletes the oldest blocks of a team, with their events. Nothing when none is old.
+fn prune_blocks(sql: &dyn Sql, team: TeamKey, before: UnixMillis) -> Result<Option<StoredRows>, StoreError> {
     // Missions of stored blocks may be found meanwhile.
     sql.lock("missions")?;
-    let blocks = sql.rows(
-        "SELECT key, (SELECT project_uuid FROM projects
-                      WHERE projects.team = blocks.team AND projects.key = blocks.project), packed, project
-         FROM blocks WHERE team = ?1 AND received_at < ?2 AND key > ?3 ORDER BY key LIMIT ?4",
-        values![team, before, after, BLOCKS],
-    )?;
-    let mut pruned = Pruned { rows: StoredRows::default(), next: None };
+    let blocks = sql.rows(OLD_BLOCKS, values![team, before, BLOCKS])?;
+    let mut pruned = StoredRows::default();
     for row in &blocks {
         let (key, project_uuid, packed): (i64, String, Vec<u8>) = (row.get(0)?, row.get(1)?, row.get(2)?);
         let (forgotten, positions) = prune_events(sql, team, key, &packed)?;
@@ -217,14 +206,13 @@ fn prune_blocks(sql: &dyn Sql, team: TeamKey, before: UnixMillis, after: i64) ->
         }
         sql.execute("DELETE FROM blocks WHERE team = ?1 AND key = ?2", values![team, key])?;
         uncount(sql, team, &project_uuid, &forgotten)?;
-        pruned.rows.events += forgotten.events;
-        pruned.rows.bytes += packed.len() as u64 + forgotten.events * EVENT_BYTES;
-        pruned.next = Some(key);
-        if pruned.rows.events >= EVENTS {
+        pruned.events += forgotten.events;
+        pruned.bytes += packed.len() as u64 + forgotten.events * EVENT_BYTES;
+        if pruned.events >= EVENTS {
             break;
         }
     }
-    Ok(pruned)
+    Ok((!blocks.is_empty()).then_some(pruned))
 }
 
 /// Deletes the events of a block, and returns their positions. No index leads to them, so their ids are read from the
@@ -294,30 +282,30 @@ fn collect_ids(value: &Json, ids: &mut BTreeSet<String>) {
     }
 }
 
-/// Deletes the next old bodies of a team.
-fn prune_bodies(sql: &dyn Sql, team: TeamKey, before: UnixMillis, after: i64) -> Result<Pruned, StoreError> {
-    let bodies = sql.rows(
-        "SELECT bodies.seq, artifacts.project_uuid, mission_slug, target_branch, mission_type, manifest_version,
-            path, content_hash, size_bytes
-         FROM bodies JOIN artifacts ON artifacts.team = bodies.team AND artifacts.key = bodies.artifact
-         WHERE bodies.team = ?1 AND bodies.received_at < ?2 AND bodies.seq > ?3 ORDER BY bodies.seq LIMIT ?4",
-        values![team, before, after, BODIES],
-    )?;
-    let mut pruned = Pruned { rows: StoredRows::default(), next: None };
-    let Some(last) = bodies.last() else { return Ok(pruned) };
-    let last: i64 = last.get(0)?;
+pub(super) const OLD_BODIES: &str =
+    "SELECT bodies.seq, artifacts.project_uuid, mission_slug, target_branch, mission_type, manifest_version,
+        path, content_hash, size_bytes, received_at
+     FROM bodies JOIN artifacts ON artifacts.team = bodies.team AND artifacts.key = bodies.artifact
+     WHERE bodies.team = ?1 AND received_at < ?2 ORDER BY received_at, bodies.seq LIMIT ?3";
+
+/// Deletes the oldest bodies of a team. Nothing when none is old.
+fn prune_bodies(sql: &dyn Sql, team: TeamKey, before: UnixMillis) -> Result<Option<StoredRows>, StoreError> {
+    // Another pruning, or the forgetting of a project, would count the same bodies.
+    sql.lock("missions")?;
+    let bodies = sql.rows(OLD_BODIES, values![team, before, BODIES])?;
+    let Some(last) = bodies.last() else { return Ok(None) };
     remember(sql, team, bodies.iter().map(body_row_hash))?;
+    let mut pruned = StoredRows::default();
     let mut projects: BTreeMap<String, Forgotten> = BTreeMap::new();
     for row in &bodies {
         projects.entry(row.get(1)?).or_default().bodies += 1;
-        pruned.rows.bodies += 1;
-        pruned.rows.bytes += row.get::<u64>(8)? + BODY_BYTES;
+        pruned.bodies += 1;
+        pruned.bytes += row.get::<u64>(8)? + BODY_BYTES;
     }
-    let condition = "bodies.team = ?1 AND bodies.received_at < ?2 AND bodies.seq > ?3 AND bodies.seq <= ?4";
-    remove_bodies(sql, condition, values![team, before, after, last])?;
+    let condition = "bodies.team = ?1 AND (bodies.received_at, bodies.seq) <= (?2, ?3)";
+    remove_bodies(sql, condition, values![team, last.get::<i64>(9)?, last.get::<i64>(0)?])?;
     for (project_uuid, forgotten) in &projects {
         uncount(sql, team, project_uuid, forgotten)?;
     }
-    pruned.next = Some(last);
-    Ok(pruned)
+    Ok(Some(pruned))
 }

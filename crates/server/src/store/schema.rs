@@ -7,7 +7,7 @@
 //! row id is a key too.)
 
 /// Version of the newest migration: `user_version` of a SQLite file.
-pub(crate) const VERSION: i64 = 7;
+pub(crate) const VERSION: i64 = 8;
 
 /// One step from a schema to the next.
 pub(super) struct SchemaMigration {
@@ -24,7 +24,7 @@ pub(super) fn after(found: i64) -> impl Iterator<Item = &'static SchemaMigration
 }
 
 // PostgreSQL came with version 4: there its tables of teams are created whole.
-const MIGRATIONS: [SchemaMigration; 7] = [
+const MIGRATIONS: [SchemaMigration; 8] = [
     SchemaMigration { version: 1, both: ACCOUNTS, sqlite: EVENTS, postgres: "" },
     SchemaMigration { version: 2, both: FAIRNESS, sqlite: "", postgres: "" },
     SchemaMigration { version: 3, both: JOINED_AT, sqlite: CONTENT_DIGEST, postgres: "" },
@@ -32,6 +32,7 @@ const MIGRATIONS: [SchemaMigration; 7] = [
     SchemaMigration { version: 5, both: SHARING, sqlite: "", postgres: "" },
     SchemaMigration { version: 6, both: MACHINES, sqlite: "", postgres: "" },
     SchemaMigration { version: 7, both: MISSIONS, sqlite: MISSION_TABLE, postgres: MISSION_TABLE_OF_TEAMS },
+    SchemaMigration { version: 8, both: INDEXES_BY_AGE, sqlite: "", postgres: "" },
 ];
 
 /// The text of [`SchemaMigration::both`] in the types of PostgreSQL. Text is compared by its bytes, as in SQLite.
@@ -116,6 +117,12 @@ CREATE INDEX blocks_without_spans ON blocks(team, key) WHERE spans_known = 0;
 ALTER TABLE artifacts ADD COLUMN latest INTEGER NOT NULL DEFAULT 0;
 UPDATE artifacts SET latest = coalesce((SELECT max(seq) FROM bodies
     WHERE bodies.team = artifacts.team AND bodies.artifact = artifacts.key), 0);
+";
+
+// For pruning, which deletes the oldest rows first.
+const INDEXES_BY_AGE: &str = "
+CREATE INDEX blocks_by_age ON blocks(team, received_at, key);
+CREATE INDEX bodies_by_age ON bodies(team, received_at, seq);
 ";
 
 const MISSION_TABLE: &str = "
