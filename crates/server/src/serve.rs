@@ -15,6 +15,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
+use std::time::Duration;
 use system::private_file::{create_private_dir, load_private_file};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -89,7 +90,9 @@ pub fn serve(mut config: ServerConfig, shutdown: Shutdown) -> Result<(), ServerE
         if let Some(tls) = tls {
             tokio::spawn(tls.follow(Arc::clone(&app.metrics)));
         }
-        let finding = tokio::spawn(find_missions(Arc::clone(&app)));
+        // The missions of what an earlier release stored.
+        let finder = Arc::clone(&app);
+        let finding = tokio::spawn(until_done(async move || finder.store.find_missions().await));
         connection::accept(listener, acceptor.as_ref(), router, &app, shutdown.stopped()).await;
         finding.abort();
         let _ = tokio::time::timeout(app.limits.stop_timeout, app.store.close()).await;
@@ -100,15 +103,19 @@ pub fn serve(mut config: ServerConfig, shutdown: Shutdown) -> Result<(), ServerE
     Ok(())
 }
 
-/// Finds the missions of what an earlier release stored.
-async fn find_missions(app: Arc<App>) {
+/// Pause after a failed step of a task in the background.
+const RETRY: Duration = Duration::from_secs(30);
+
+/// Repeats a step until it has nothing left to do. A failure of the database may pass.
+async fn until_done(mut step: impl AsyncFnMut() -> Result<bool, StoreError>) {
     loop {
-        match app.store.find_missions().await {
+        match step().await {
             Ok(true) => tokio::task::yield_now().await,
-            Ok(false) => return,
+            Ok(false) | Err(StoreError::Closed) => return,
             Err(error) => {
-                tracing::warn!(%error, "missions of earlier events are found at the next start");
-                return;
+                let seconds = RETRY.as_secs();
+                tracing::warn!(%error, seconds, "missions of earlier events were not found; this is repeated");
+                tokio::time::sleep(RETRY).await;
             }
         }
     }
@@ -216,4 +223,26 @@ impl Drop for Handle {
 fn join(thread: JoinHandle<Result<(), ServerError>>) -> Result<(), ServerError> {
     let panicked = || ServerError::Thread(std::io::Error::other("the server's thread ended unexpectedly"));
     thread.join().unwrap_or_else(|_| Err(panicked()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn failed_step_is_repeated_until_nothing_is_left() {
+        let failure = || Err(StoreError::Database("a fault of the test".into()));
+        let mut answers = vec![Ok(false), Ok(true), failure(), failure(), Ok(true)];
+        let started = tokio::time::Instant::now();
+        until_done(async || answers.pop().expect("a step after the last")).await;
+        assert!(answers.is_empty());
+        assert_eq!(started.elapsed(), RETRY * 2);
+        let mut steps = 0;
+        until_done(async || {
+            steps += 1;
+            Err(StoreError::Closed)
+        })
+        .await;
+        assert_eq!(steps, 1, "a closed store is left");
+    }
 }

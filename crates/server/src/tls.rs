@@ -23,8 +23,9 @@ use x509_cert::der::Decode as _;
 const MOST_BYTES: u64 = 256 * 1024;
 /// Interval of looking at the files.
 const POLL: Duration = Duration::from_secs(2);
-/// A certificate should be valid for longer.
-const RENEWAL: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// A certificate should be valid for longer. From then on a warning is logged every day.
+const RENEWAL: Duration = DAY.saturating_mul(14);
 
 /// The files of a server that terminates TLS itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,8 +117,13 @@ impl Tls {
     pub(crate) async fn follow(self, metrics: Arc<Metrics>) {
         self.announce(&metrics);
         let mut last_fault = String::new();
+        let mut announced_at = UnixMillis::now();
         loop {
             tokio::time::sleep(POLL).await;
+            if warning_is_due(self.expiry(), announced_at, UnixMillis::now()) {
+                self.announce(&metrics);
+                announced_at = UnixMillis::now();
+            }
             let files = self.files.clone();
             let Ok(read) = tokio::task::spawn_blocking(move || files.read()).await else { return };
             match read {
@@ -125,6 +131,7 @@ impl Tls {
                     last_fault.clear();
                     if self.replace(pair) {
                         self.announce(&metrics);
+                        announced_at = UnixMillis::now();
                     }
                 }
                 Err(error) => {
@@ -151,14 +158,48 @@ impl Tls {
         is_new
     }
 
+    fn expiry(&self) -> UnixMillis {
+        self.current.0.read().unwrap_or_else(PoisonError::into_inner).expiry
+    }
+
     fn announce(&self, metrics: &Metrics) {
-        let expiry = self.current.0.read().unwrap_or_else(PoisonError::into_inner).expiry;
+        let expiry = self.expiry();
         metrics.certificate_expiry.set(expiry.0 / 1000);
         let (valid_until, certificate) = (expiry.readable(), self.files.certificate.display());
-        if expiry < UnixMillis::now().after(RENEWAL) {
+        if expires_soon(expiry, UnixMillis::now()) {
             tracing::warn!(%certificate, valid_until, "the certificate expires soon, or has expired");
         } else {
             tracing::info!(%certificate, valid_until, "the certificate is in use");
         }
+    }
+}
+
+fn expires_soon(expiry: UnixMillis, now: UnixMillis) -> bool {
+    expiry < now.after(RENEWAL)
+}
+
+/// Whether a certificate that was announced before expires soon, and a day has passed, or it began to expire soon.
+fn warning_is_due(expiry: UnixMillis, announced_at: UnixMillis, now: UnixMillis) -> bool {
+    expires_soon(expiry, now) && (!expires_soon(expiry, announced_at) || now.since(announced_at) >= DAY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn certificate_that_expires_soon_is_announced_every_day() {
+        let start = UnixMillis(0);
+        let expiry = start.after(DAY * 20);
+        let mut announced_at = start;
+        let mut days = Vec::new();
+        for hour in 1..24 * 21 {
+            let now = start.after(Duration::from_secs(3600) * hour);
+            if warning_is_due(expiry, announced_at, now) {
+                announced_at = now;
+                days.push(hour / 24);
+            }
+        }
+        assert_eq!(days, (6..=20).collect::<Vec<u32>>());
     }
 }

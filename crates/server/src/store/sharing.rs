@@ -3,10 +3,16 @@
 //! A share is made by a person, for a project of a private teamspace of theirs and another team of theirs. It
 //! is in effect while one person makes it: it ends with that person's membership in either team.
 
-use super::sql::{Sql, values};
+use super::sql::values;
 use super::{ShareRecord, Store, StoreError, TeamKey};
 use crate::time::UnixMillis;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The shares of a team. People may spell the project differently; each counts once.
+const SHARES: &str = "SELECT DISTINCT project_uuid, with_team, team_id, name,
+        (SELECT count(DISTINCT user_id) FROM shares AS others
+         WHERE others.with_team = shares.with_team AND lower(others.project_uuid) = lower(shares.project_uuid))
+     FROM shares JOIN teams ON teams.key = with_team WHERE team = ?1";
 
 impl Store {
     /// The spellings under which the teams have a project.
@@ -81,23 +87,24 @@ impl Store {
         project_uuid: Option<String>,
     ) -> Result<Vec<ShareRecord>, StoreError> {
         self.query(move |sql| {
-            let mut found = BTreeSet::new();
+            let is_asked =
+                |project: &str| project_uuid.as_ref().is_none_or(|asked| asked.eq_ignore_ascii_case(project));
+            let mut found = BTreeMap::new();
             for team in &teams {
-                let rows = sql.rows(
-                    "SELECT DISTINCT project_uuid, with_team FROM shares WHERE team = ?1",
-                    values![*team],
-                )?;
-                for row in rows {
-                    let project: String = row.get(0)?;
-                    let asked =
-                        project_uuid.as_ref().is_none_or(|asked| asked.eq_ignore_ascii_case(&project));
-                    if asked {
-                        found.insert((project, row.get::<TeamKey>(1)?.0));
+                for row in sql.rows(SHARES, values![*team])? {
+                    let (project_uuid, with): (String, i64) = (row.get(0)?, row.get(1)?);
+                    if is_asked(&project_uuid) {
+                        let record = ShareRecord {
+                            project_uuid: project_uuid.clone(),
+                            team_id: row.get(2)?,
+                            team_name: row.get(3)?,
+                            sharers: row.get(4)?,
+                        };
+                        found.insert((project_uuid, with), record);
                     }
                 }
             }
-            let record = |(project_uuid, with): (String, i64)| share_record(sql, project_uuid, TeamKey(with));
-            found.into_iter().map(record).collect()
+            Ok(found.into_values().collect())
         })
         .await
     }
@@ -120,14 +127,4 @@ impl Store {
         })
         .await
     }
-}
-
-fn share_record(sql: &dyn Sql, project_uuid: String, with: TeamKey) -> Result<ShareRecord, StoreError> {
-    let team = sql.row("SELECT team_id, name FROM teams WHERE key = ?1", values![with])?;
-    let team = team.ok_or(StoreError::NoTeam)?;
-    let sharers = sql.count(
-        "SELECT count(DISTINCT user_id) FROM shares WHERE with_team = ?1 AND lower(project_uuid) = ?2",
-        values![with, project_uuid.to_lowercase()],
-    )?;
-    Ok(ShareRecord { project_uuid, team_id: team.get(0)?, team_name: team.get(1)?, sharers })
 }
