@@ -281,7 +281,7 @@ fn judge(
         // The parser borrows from the text, so the event is a slice of it.
         offset: raw.get().as_ptr() as usize - text.as_ptr() as usize,
         length: raw.get().len(),
-        mission: None,
+        mission: 0,
         artifact: artifact(&valid.event_type, &node),
         event_id: valid.event_id,
         canonical_id: valid.canonical_id,

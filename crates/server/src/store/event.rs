@@ -48,7 +48,7 @@ pub(crate) struct NewEvent {
     pub(crate) offset: usize,
     pub(crate) length: usize,
     /// Index in the missions of its block.
-    pub(crate) mission: Option<usize>,
+    pub(crate) mission: usize,
     /// For an index event: the artifact whose body may now arrive.
     pub(crate) artifact: Option<ArtifactKey>,
 }

@@ -526,3 +526,36 @@ fn missions_of_an_earlier_postgres_store_are_found() {
     let world = World::on_database(url.parse().expect("an address"));
     missions_are_found_again(world, |sql| drop(databases::run(&url, sql)));
 }
+
+#[test]
+fn events_without_a_mission_have_a_page_for_each_project() {
+    let world = world();
+    ingest(&world, &[noted(1, "WP01", "Of no mission")]);
+    ingest(&world, &[moved(2, "demo", "WP01", Value::Null, "planned"), noted(3, "WP01", "Of the mission")]);
+    let browser = Browser::sign_in(&world, EMAIL, &world.secret);
+    let list = ok(&browser.get("/missions"));
+    assert_eq!(list.matches(">Events without a mission</a>").count(), 1, "{list}");
+    let path = path(&list, "Events without a mission");
+    let page = ok(&browser.get(&path));
+    assert!(page.contains("Of no mission") && !page.contains("Of the mission"), "{page}");
+    let board = browser.get(path.trim_end_matches("/events"));
+    assert_eq!((board.status, board.header("location")), (303, Some(path.as_str())));
+}
+
+#[test]
+fn mission_with_a_slug_as_long_as_a_directory_name_has_documents() {
+    let world = world();
+    let slug = "long-".repeat(51);
+    let mut index = indexed(1, "spec.md", "# Long");
+    index["payload"]["namespace"]["mission_slug"] = slug.as_str().into();
+    ingest(&world, &[index]);
+    let mut body = body_of("spec.md", "# Long");
+    body["mission_slug"] = slug.as_str().into();
+    let pushed = world.push(&world.token(), &body);
+    assert_eq!(pushed.status, 201, "{}", pushed.text());
+    let browser = Browser::sign_in(&world, EMAIL, &world.secret);
+    let list = ok(&browser.get("/missions"));
+    let (_, rest) = list.split_once("href=\"/missions/").expect("a mission");
+    let mission = format!("/missions/{}", rest.split('"').next().expect("a key"));
+    assert!(ok(&browser.get(&mission)).contains("spec.md</a>"));
+}

@@ -2,15 +2,16 @@
 //!
 //! Most events name it. One that does not (a line of history, a build) belongs to the mission of the events that it is
 //! correlated with, else to the one that the nearest earlier event about its subject names. Only events of one project
-//! and one batch are compared.
+//! and one batch are compared. What is left belongs to a mission with an empty slug, which no event can name.
 
 use crate::store::NewMission;
 use contract::event::{Node, id, kind};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 
-/// Longer slugs are cut, and end with a digest of the whole.
-const LONGEST_SLUG: usize = 200;
+/// Longer slugs are cut, and end with a digest of the whole. A shorter one may be the name of a directory, which file
+/// systems limit to 255 bytes or characters, so it has documents, which are found by it.
+const LONGEST_SLUG: usize = 1024;
 /// Longer names are cut.
 const LONGEST_NAME: usize = 300;
 
@@ -43,14 +44,14 @@ impl MissionHint {
     }
 }
 
-/// The missions that events name, in their order, and for each event the place of its mission among them. A hint is
+/// The missions of events, in their order, and for each event the place of its mission among them. A hint is
 /// followed by the subject of its event.
 pub(crate) fn assign_missions<'e>(
     events: impl Iterator<Item = (&'e MissionHint, &'e str)> + Clone,
-) -> (Vec<NewMission>, Vec<Option<usize>>) {
+) -> (Vec<NewMission>, Vec<usize>) {
     let mut missions: Vec<NewMission> = Vec::new();
     let mut places: HashMap<&str, usize> = HashMap::new();
-    let mut of_events = Vec::new();
+    let mut of_events: Vec<Option<usize>> = Vec::new();
     for (hint, _) in events.clone() {
         let place = hint.slug.as_deref().map(|slug| {
             *places.entry(slug).or_insert_with(|| {
@@ -63,7 +64,7 @@ pub(crate) fn assign_missions<'e>(
         }
         of_events.push(place);
     }
-    if missions.is_empty() || of_events.iter().all(Option::is_some) {
+    if let Some(of_events) = of_events.iter().copied().collect() {
         return (missions, of_events);
     }
     let mut chains: HashMap<&str, usize> = HashMap::new();
@@ -73,12 +74,19 @@ pub(crate) fn assign_missions<'e>(
         }
     }
     let mut subjects: HashMap<&str, usize> = HashMap::new();
-    for ((hint, subject), place) in events.zip(&mut of_events) {
-        *place = place.or_else(|| chains.get(&*hint.chain).or_else(|| subjects.get(subject)).copied());
-        if let Some(place) = place {
-            subjects.insert(subject, *place);
-        }
-    }
+    let mut of_none = None;
+    let place = |((hint, subject), named): ((&'e MissionHint, &'e str), Option<usize>)| {
+        let place = named.or_else(|| chains.get(&*hint.chain).or_else(|| subjects.get(subject)).copied());
+        let Some(place) = place else {
+            return *of_none.get_or_insert_with(|| {
+                missions.push(NewMission { slug: String::new(), name: None });
+                missions.len() - 1
+            });
+        };
+        subjects.insert(subject, place);
+        place
+    };
+    let of_events = events.zip(of_events).map(place).collect();
     (missions, of_events)
 }
 
@@ -100,7 +108,7 @@ fn cut(text: &str, most: usize) -> &str {
 mod tests {
     use super::*;
 
-    fn assigned(rows: &[(&str, &str, &str)]) -> Vec<Option<String>> {
+    fn assigned(rows: &[(&str, &str, &str)]) -> Vec<String> {
         let hint = |(_, slug, chain): &(&str, &str, &str)| MissionHint {
             slug: (!slug.is_empty()).then(|| (*slug).to_owned()),
             name: None,
@@ -110,7 +118,7 @@ mod tests {
         let hints: Vec<MissionHint> = rows.iter().map(hint).collect();
         let events = hints.iter().zip(rows.iter().map(|(subject, ..)| *subject));
         let (missions, of_events) = assign_missions(events);
-        of_events.iter().map(|place| place.map(|place| missions[place].slug.clone())).collect()
+        of_events.iter().map(|place| missions[*place].slug.clone()).collect()
     }
 
     #[test]
@@ -124,15 +132,15 @@ mod tests {
             ("WP02", "", "c8"),
             ("build", "", "c7"),
         ];
-        let expected = [Some("b"), Some("a"), Some("b"), Some("b"), Some("a"), Some("a"), None];
-        assert_eq!(assigned(&rows), expected.map(|slug| slug.map(str::to_owned)));
-        assert_eq!(assigned(&[("WP01", "", "c1"), ("WP01", "", "c1")]), [None, None]);
+        assert_eq!(assigned(&rows), ["b", "a", "b", "b", "a", "a", ""]);
+        assert_eq!(assigned(&[("WP01", "", "c1"), ("WP01", "", "c1")]), ["", ""]);
+        assert_eq!(assigned(&[("WP01", "", "c1"), ("WP02", "a", "c2"), ("WP02", "", "c3")]), ["", "a", "a"]);
     }
 
     #[test]
     fn long_slug_is_cut_and_stays_unique() {
         let (one, two) = ("é".repeat(900) + "1", "é".repeat(900) + "2");
-        assert!(short_slug(&one).len() < 240 && short_slug(&one) != short_slug(&two));
+        assert!(short_slug(&one).len() < LONGEST_SLUG + 40 && short_slug(&one) != short_slug(&two));
         assert_eq!(short_slug("demo"), "demo");
     }
 

@@ -13,20 +13,14 @@ pub(in crate::store) const ACTIVITY_STEP: i64 = 1000;
 pub(in crate::store) struct Spans {
     /// Mission, first and last position.
     pub(in crate::store) runs: Vec<(usize, i64, i64)>,
-    is_open: bool,
 }
 
 impl Spans {
-    pub(in crate::store) fn add(&mut self, mission: Option<usize>, seq: i64) {
-        let Some(mission) = mission else {
-            self.is_open = false;
-            return;
-        };
+    pub(in crate::store) fn add(&mut self, mission: usize, seq: i64) {
         match self.runs.last_mut() {
-            Some((last, _, end)) if self.is_open && *last == mission => *end = seq,
+            Some((last, _, end)) if *last == mission => *end = seq,
             _ => self.runs.push((mission, seq, seq)),
         }
-        self.is_open = true;
     }
 }
 
@@ -93,11 +87,9 @@ mod tests {
     #[test]
     fn run_ends_where_an_event_of_another_mission_begins() {
         let mut spans = Spans::default();
-        for (mission, seq) in
-            [(Some(0), 5), (Some(0), 6), (Some(1), 7), (Some(0), 8), (None, 9), (Some(0), 10), (Some(0), 14)]
-        {
+        for (mission, seq) in [(0, 5), (0, 6), (1, 7), (0, 10), (0, 14)] {
             spans.add(mission, seq);
         }
-        assert_eq!(spans.runs, [(0, 5, 6), (1, 7, 7), (0, 8, 8), (0, 10, 14)]);
+        assert_eq!(spans.runs, [(0, 5, 6), (1, 7, 7), (0, 10, 14)]);
     }
 }

@@ -36,6 +36,9 @@ pub(crate) const EVENTS: &str = "/missions/{mission}/events";
 pub(crate) const DOCUMENT: &str = "/missions/{mission}/documents/{document}";
 pub(crate) const WORK_PACKAGE: &str = "/missions/{mission}/work-package";
 
+/// Name of the events of a project that belong to no mission.
+const NO_MISSION: &str = "Events without a mission";
+
 /// Missions of one page.
 const PAGE: usize = 50;
 
@@ -58,9 +61,10 @@ impl MissionView {
             let name = if name.trim().is_empty() { other } else { name };
             fact::cut(name, 200)
         };
+        let slug = if mission.slug.is_empty() { NO_MISSION } else { &mission.slug };
         Self {
             path: format!("{LIST}/{}", mission.key),
-            name: named(&mission.name, &mission.slug),
+            name: named(&mission.name, slug),
             slug: mission.slug.clone(),
             team: fact::cut(&mission.team_name, 200),
             project: named(&mission.project_name, named(&mission.project_uuid, "none").as_str()),
@@ -68,6 +72,11 @@ impl MissionView {
             active_iso: mission.active_at.iso(),
             is_shared: mission.is_shared,
         }
+    }
+
+    /// Whether it is a mission, and not the events of a project that belong to none.
+    fn is_mission(&self) -> bool {
+        !self.slug.is_empty()
     }
 
     /// The path of the page of a work package.

@@ -9,7 +9,7 @@ use crate::refusal::HttpRefusal;
 use crate::request::{Caller, FormFields};
 use crate::store::{DocumentRecord, EventCursor, EventFilter, MissionEvents, MissionRecord};
 use crate::web::text::{Lines, grouped};
-use crate::web::{Frame, Section, SignedIn, page};
+use crate::web::{Frame, Section, SignedIn, page, see_other};
 use askama::Template;
 use axum::extract::{Extension, Path, RawQuery, State};
 use axum::http::StatusCode;
@@ -123,6 +123,9 @@ pub(crate) async fn board(
     let mission = find(&app, &signed_in, &key).await?;
     let store = Arc::clone(&app.store);
     let view = MissionView::of(&mission);
+    if !view.is_mission() {
+        return Ok(see_other(&format!("{}/events", view.path)));
+    }
     let frame = frame(&signed_in, &view.name);
     read_events(&app, &caller, &signed_in, async move {
         let types = board::TYPES.map(str::to_owned).to_vec();
@@ -283,7 +286,8 @@ pub(crate) async fn events(
     let before = cursor(query.get("before"))?;
     let store = Arc::clone(&app.store);
     let view = MissionView::of(&mission);
-    let frame = frame(&signed_in, &format!("Events of {}", view.name));
+    let title = if view.is_mission() { format!("Events of {}", view.name) } else { view.name.clone() };
+    let frame = frame(&signed_in, &title);
     read_events(&app, &caller, &signed_in, async move {
         let (event_type, package) = (query.get("type"), query.get("work_package").map(str::trim));
         let filter = EventFilter {
