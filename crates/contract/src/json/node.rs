@@ -100,7 +100,7 @@ impl<'de> Deserialize<'de> for Node<'de> {
 
 /// Above this many keys the search for duplicates uses a set, so that a huge object costs time in
 /// proportion to its size.
-const FEW_KEYS: usize = 24;
+const FEW_KEYS: usize = 48;
 
 struct NodeVisitor;
 
