@@ -1,8 +1,8 @@
 //! Lenient reader: splits the text of an object into its members and decodes nothing else.
 //!
-//! Python, which may have written a stored event, has a `json` writes `NaN`, `Infinity` and escapes of lone
-//! surrogates, and from programs that were killed while they wrote. Reading ends where the syntax
-//! ends, never panics and never recurses, so depth costs no stack.
+//! A stored event may come from Python, whose `json` writes `NaN`, `Infinity` and escapes of lone surrogates, or from
+//! a program that was killed while it wrote. Reading ends where the syntax ends, never panics and never recurses, so
+//! depth costs no stack.
 
 use std::borrow::Cow;
 use std::ops::Range;
