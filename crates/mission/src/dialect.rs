@@ -1,7 +1,7 @@
 //! Dialect of a mission: the releases that work on it, and in whose format its rows are written.
 //!
-//! No release announced its format, so the content decides: a log with `genesis` or an annotation, or a
-//! `meta.json` with a key of a later release, is *current* (3.2.0 and later). Everything else is *rc11*.
+//! No release recorded its format, so the content decides. With `genesis` or an annotation in the log, or a key of a
+//! later release in `meta.json`, a mission is *current* (3.2.0 and later). Everything else is *rc11*.
 
 use crate::log::Log;
 use crate::meta::Meta;

@@ -1,9 +1,8 @@
 //! Mission files and the commands on them; the source of every event.
 //!
-//! A mission is a directory `kitty-specs/<mission>/` of Markdown and JSON files in a git repository.
-//! Each command is planned first (`plan_*`: reads and validates everything, writes nothing) and then
-//! applied; what it did is one serialisable value that the command line renders as text or JSON.
-//! This crate never prints.
+//! A mission is a directory `kitty-specs/<mission>/` of Markdown and JSON files in a git repository. Each command is
+//! planned first (`plan_*`: reads and validates everything, writes nothing) and then applied. Its report is one
+//! serialisable value that the command line renders as text or JSON. This crate never prints.
 //!
 //! | module | owns |
 //! |---|---|

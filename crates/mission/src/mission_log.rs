@@ -197,8 +197,8 @@ pub fn read_logs_elsewhere(log: &Path) -> Vec<Vec<u8>> {
     read().unwrap_or_default()
 }
 
-/// Repairs the log of a mission where its lane rows are kept outside the checkout, and commits there; nothing when
-/// they are in the checkout, or when it is not certain where they are. The caller holds the mission's lock.
+/// Repairs the log of a mission whose lane rows are kept outside the checkout, and commits there. Nothing when they
+/// are in the checkout, or when their location is not certain. The caller holds the mission's lock.
 ///
 /// # Errors
 /// When the log cannot be read or written, or another program moves the branch.
@@ -514,8 +514,8 @@ impl MissionLog {
         self.parts().filter_map(Log::oddity_line).chain(self.notes.iter().cloned())
     }
 
-    /// The bytes of a file of the mission that is kept beside its lane rows, at most `limit` of them; nothing without
-    /// one, or where it is not certain which one counts.
+    /// The bytes of a file beside the lane rows of the mission, at most `limit` of them. Nothing without a file, or
+    /// when the location of the lane rows is not certain.
     pub(crate) fn file_beside(
         &self,
         project: &Project,

@@ -2,7 +2,7 @@
 //! work package files. What lies in those files is read by [`crate::front_matter`].
 //!
 //! Reads only. A document in the middle of a merge, or with two sections of one work package, is an error for a
-//! command that relies on it, and a warning for one that only shows.
+//! command that relies on it. It is a warning for a command that only shows it.
 
 use crate::conflict;
 use crate::document::{MAX_TEXT, read_names, read_text};

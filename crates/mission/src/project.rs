@@ -169,9 +169,9 @@ impl Project {
         Ok(names)
     }
 
-    /// The mission that `handle` points at: its directory name, its ULID or the first eight characters
-    /// of it, its directory name without the number, the number, or the name it was created with. Never
-    /// guesses: without a handle the error lists what there is.
+    /// The mission that `handle` names: by its directory name with or without the number, by the number, by its ULID
+    /// or the first eight characters of that, or by the name it was created with. Never guesses: without a handle the
+    /// error lists what there is.
     pub fn mission(&self, handle: Option<&str>) -> Result<MissionDirectory> {
         let unknown = |problem: String| {
             let available = self.mission_names().unwrap_or_default();
@@ -231,8 +231,8 @@ impl Project {
         Err(error)
     }
 
-    /// A mission's directory by its path, absolute or below the project root, is named like the directory; a
-    /// trailing slash, as a shell completes it, means nothing.
+    /// A path, absolute or below the project root, names the mission in that directory. A trailing slash, as a shell
+    /// completes it, is ignored.
     fn handle<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let bare = text.trim_end_matches(std::path::is_separator);
         let path = self.root.join(bare);

@@ -1,5 +1,5 @@
-//! Leftovers: what a command that was interrupted between its first and its last step left in the queue,
-//! perhaps of a mission that no command will touch again.
+//! Recovery: settles the rows that an interrupted command left in the queue, also of missions that no command will
+//! touch again.
 //!
 //! They are settled under the mission's lock alone, because the process that holds it may be at work on just
 //! these rows. Nothing here waits: what another process has locked, or cannot be read, stays.

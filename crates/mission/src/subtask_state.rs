@@ -1,7 +1,7 @@
 //! State of the subtasks of a work package, as the dialect of its mission keeps it.
 //!
-//! Pure. In an rc11 mission the boxes of `tasks.md` decide. In a current mission the front matter lists the
-//! subtasks, and one is done by the log or by its box: other releases read only the log, people the box.
+//! Pure. In an rc11 mission the boxes of `tasks.md` decide. In a current mission the front matter lists the subtasks.
+//! A subtask is done by the log or by its box, because other releases read only the log, and people the box.
 
 use crate::dialect::Dialect;
 use crate::front_matter::WorkPackage;

@@ -1,9 +1,9 @@
 //! Rules of lane changes: the allowed pairs, and what each requires.
 //!
 //! Pure. Force allows any pair, given an actor and a reason, but for the lanes that no board has. The rule of force
-//! (requirement C-004) in an rc11 mission: a review rejection, that is a move back to `planned` from
-//! `in_progress`, `for_review`, `in_review` or `approved`, or to `in_progress` from the last two, is never allowed
-//! without `force` and a reason. In a current mission it needs what 3.2.7 asks: a reason, or the review.
+//! (requirement C-004) in an rc11 mission: a review rejection is never allowed without `force` and a reason. It is a
+//! move to `planned` from `in_progress`, `for_review`, `in_review` or `approved`, or to `in_progress` from the last
+//! two. In a current mission it needs what 3.2.7 asks: a reason, or the review.
 
 use crate::dialect::Dialect;
 use crate::lane::Lane;

@@ -121,8 +121,8 @@ pub fn compute(
     Ok(Allocation { lanes, planning_artifact_wps: planning, collapse_report })
 }
 
-/// Lanes for the work packages that are in none of `kept`, the lanes of work that has begun: those stay as they
-/// are, but for the lane of planning, which takes what is new there. The new lanes wait for the old ones.
+/// Lanes for the work packages that are in none of `kept`, the lanes of work that has begun. Those stay as they are,
+/// but the lane of planning takes new planning work. The new lanes wait for the old ones.
 pub fn extend(
     kept: &Allocation,
     graph: &Graph,

@@ -1,9 +1,9 @@
 //! `lanes.json`: which work packages are done together, in one worktree, and in which order.
 //!
-//! Pure. Not to be confused with the lanes of [`crate::lane`], which are the states of a work package;
-//! here a lane is a line of work. Work packages that may touch the same files share one, and a lane waits for
-//! those that its work packages depend on; planning work is done on the planning branch, in the lane
-//! `lane-planning`. The lanes of work that has begun are never recomputed.
+//! Pure. Not to be confused with the lanes of [`crate::lane`], which are the states of a work package; here a lane is
+//! a line of work. Work packages that may touch the same files share a lane. A lane waits for the lanes that its work
+//! packages depend on. Planning work is done on the planning branch, in the lane `lane-planning`. The lanes of work
+//! that has begun are never recomputed.
 //!
 //! | module | owns |
 //! |---|---|

@@ -152,8 +152,8 @@ pub fn advise(project: &Project, target: Option<&str>, clock: &Clock) -> Mission
     })
 }
 
-/// Primary branch: the one that the remote has checked out; else the current branch, if it has a usual name; else a
-/// branch that has; else the current one.
+/// Primary branch: the one that the remote has checked out. Else the current branch, if it has a usual name; else a
+/// branch with a usual name; else the current one.
 fn primary(project: &Project, current: &str) -> MissionResult<String> {
     if let Some(branch) = default_branch(project)? {
         return Ok(branch);

@@ -1,10 +1,9 @@
 //! `sync capture --history`: facts that a mission's log holds and this machine did not prepare.
 //!
-//! A row that was pulled from a teammate, is older than the queue, or was made with hosted sync off,
-//! opted out or `--local-only`, is never captured by itself (contract section 7). This takes all of a
-//! mission's at once, after a preview. Each event keeps the id of its row, so a fact that is known here
-//! already is known, and a second run captures nothing. Rows that the published contract refuses stay,
-//! and are named.
+//! Some rows are never captured automatically (contract section 7): rows pulled from a teammate, rows older than the
+//! queue, and rows made with hosted sync off, opted out or `--local-only`. This takes all of a mission's at once,
+//! after a preview. Each event keeps the id of its row, so a fact that is known here already is known, and a second
+//! run captures nothing. Rows that the published contract refuses stay, and are named.
 
 use super::{Planned, Recorded};
 use crate::clock::Clock;

@@ -241,8 +241,8 @@ pub(super) fn view(project: &Project, logs: &mut LogReader<'_>, mission: Option<
     Ok(BoardView { mission, log, snapshot, board })
 }
 
-/// Every work package that has a file or a row, and the origin of their lanes. What cannot be read is a
-/// warning beside the rest; a log of which nothing can be read is an error, because no lane is known then.
+/// Every work package that has a file or a row, and the origin of their lanes. An unreadable part is a warning beside
+/// the rest. A wholly unreadable log is an error, because no lane is known then.
 fn cards(
     mission: &MissionDirectory,
     log: &MissionLog,

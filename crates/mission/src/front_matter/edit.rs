@@ -74,8 +74,8 @@ fn plain(text: &str) -> String {
     if same && !ambiguous { text.to_owned() } else { format!("'{}'", text.replace('\'', "''")) }
 }
 
-/// The file of `wp` with these keys set. The rest stays byte for byte; when the result would not read
-/// back as asked (a front matter in an unusual style), nothing is changed and the error names the file.
+/// The file of `wp` with these keys set. The rest stays byte for byte. When the result does not read back as asked (a
+/// front matter in an unusual style), nothing is changed and the error names the file.
 pub fn edit(wp: &WorkPackage, changes: &[(&str, Scalar)]) -> Result<String> {
     let newline = if wp.yaml().contains("\r\n") { "\r\n" } else { "\n" };
     let mut yaml = wp.yaml().to_owned();

@@ -1,8 +1,8 @@
 //! A commit on a branch that no worktree has checked out.
 //!
-//! Objects are written with git's plumbing (`hash-object`, `mktree`, `commit-tree`), then the ref moves from the
-//! commit that was read to the new one, or not at all (`update-ref` with the old value). No index and no worktree
-//! is touched, no hook runs, nothing is signed, nothing is pushed.
+//! Objects are written with git's plumbing (`hash-object`, `mktree`, `commit-tree`). Then the ref moves from the
+//! commit that was read to the new one, or not at all (`update-ref` with the old value). No index and no worktree is
+//! touched, no hook runs, nothing is signed, nothing is pushed.
 
 use super::objects::{GitTreeEntry, ObjectReader};
 use super::{Answer, Git, failure};

@@ -6,11 +6,11 @@
 //! | [`objects`] | trees and files of commits, all through one process |
 //! | [`branch_commit`] | a commit on a branch that no worktree has checked out |
 //!
-//! A commit in a worktree is git's own `commit --only`, because that alone is safe beside other commits: one process
-//! reads the last commit, builds on it, and moves the branch only if that is still the last; and it holds
-//! the index lock from first to last, and takes it away when it is interrupted. What the user staged stays
-//! staged and in no case becomes part of our commit. The user's hooks run as for any commit; signing is
-//! off, because nothing may prompt. Only this module starts git.
+//! A commit in a worktree is git's own `commit --only`, because that alone is safe beside other commits. One process
+//! reads the last commit, builds on it, and moves the branch only if that is still the last. It holds the index lock
+//! all the time, and removes it when it is interrupted. What the user staged stays staged and in no case becomes part
+//! of our commit. The user's hooks run as for any commit; signing is off, because nothing may prompt. Only this
+//! module starts git.
 
 pub mod branch_commit;
 pub mod branches;
@@ -223,8 +223,8 @@ pub(crate) fn check_quiet(project: &Project) -> Result<()> {
     }
 }
 
-/// Refuses states that are not safe to commit on: an operation that is under way, and a detached head, which the next
-/// checkout leaves behind with our commit.
+/// Refuses states that are not safe to commit on: an unfinished operation, and a detached head, whose commits the
+/// next checkout leaves behind.
 pub(crate) fn check_may_commit(project: &Project) -> Result<()> {
     // In this order: a rebase detaches the head.
     check_quiet(project)?;

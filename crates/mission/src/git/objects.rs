@@ -1,8 +1,8 @@
 //! Trees and files of commits, without a worktree: one `git cat-file --batch` answers all questions of a command.
 //!
-//! A process and not a library or a reader of our own: packs with deltas, alternates, both hashes, replaced objects and
-//! every ref format are git's business, and the process costs about two milliseconds however many missions are
-//! read. Objects are asked for by commit, so that a branch that moves meanwhile changes nothing.
+//! A git process reads them, and not a library or a reader of our own. Packs with deltas, alternates, both hashes,
+//! replaced objects and every ref format are left to git, for about two milliseconds whatever the number of missions.
+//! Objects are asked for by commit, so that a branch that moves meanwhile changes nothing.
 
 use super::{Git, unavailable};
 use crate::error::{MissionError, Result};

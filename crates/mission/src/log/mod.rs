@@ -1,9 +1,9 @@
 //! `status.events.jsonl`: the canonical, append-only log of a mission.
 //!
-//! One JSON object a line, keys sorted. Owns reading (bounded, one line at a time; what cannot be read is named
-//! by its line and never hides the rest), appending (written, flushed, read back) and the time of new rows. Only
-//! [`repair`] rewrites the file; it keeps every readable row. A row of a kind that this release does not know
-//! keeps its bytes and stops no command.
+//! One JSON object a line, keys sorted. Owns reading, appending and the time of new rows. Reading is bounded, one
+//! line at a time; an unreadable line is named and never hides the rest. Appended rows are written, flushed and read
+//! back. Only [`repair`] rewrites the file; it keeps every readable row. A row of a kind that this release does not
+//! know keeps its bytes and stops no command.
 
 mod actor;
 mod annotation;

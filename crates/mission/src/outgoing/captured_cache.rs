@@ -1,9 +1,8 @@
 //! Cache of the documents that this checkout captured last, per mission and scope.
 //!
-//! A small file beside the mission's lock in the git directory, one per mission and scope. It spares a
-//! mission of a hundred documents a hundred events per lane change. It is a convenience, never a truth:
-//! lost, unreadable or of another queue, it counts as empty, and every document is captured once more
-//! (the queue and the server know what they have).
+//! A small file beside the mission's lock in the git directory, one per mission and scope. It spares a mission of a
+//! hundred documents a hundred events per lane change. It only saves work: lost, unreadable or of another queue, it
+//! counts as empty, and every document is captured once more. Queue and server discard the duplicates.
 
 use crate::document::{MAX_JSON, read_text};
 use crate::project::Project;

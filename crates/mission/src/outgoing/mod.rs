@@ -8,9 +8,9 @@
 //! | `dossier` | events and bodies of the documents |
 //! | `memory` | which documents this checkout captured last |
 //!
-//! Invariants: nothing here can open a queue without a [`CapturePermit`]; an event derived from a
-//! log row has that row's id; a payload has no key that its allow-list does not name; every event is
-//! valid under the published contract before anything is written.
+//! Invariants. Nothing here can open a queue without a [`CapturePermit`]. An event derived from a log row has that
+//! row's id. A payload has only keys of its allow-list. Every event is valid under the published contract before
+//! anything is written.
 
 mod captured_cache;
 mod dossier;

@@ -1,7 +1,7 @@
 //! Parts of a local fact that are sent: an allow-list per event type.
 //!
-//! Pure. A key that is not named here never leaves the machine, whatever a row or a front matter
-//! holds: no absolute path, no host, and no person's name but where the contract requires an actor.
+//! Pure. A key that is not named here never leaves the machine, whatever a row or a front matter holds. So no
+//! absolute path and no host is sent, and a person's name only where the contract requires an actor.
 
 use crate::log::{FactKind, FactRow, LaneRow, Row};
 use crate::meta::{Meta, MissionNumber};

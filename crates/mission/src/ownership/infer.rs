@@ -52,9 +52,9 @@ pub(crate) fn infer_files(
     (kept, None)
 }
 
-/// The directory that the patterns cover, with a trailing `/`: what they have in common, a file-name
-/// pattern counting as its directory; where that is none of theirs, the directory of the first, or the first itself
-/// when it is a file without one. Empty without patterns, or when the first owns everything.
+/// The directory that the patterns cover, with a trailing `/`: their common part, where a file-name pattern counts as
+/// its directory. Without a common part it is the directory of the first, or the first itself when it is a file
+/// without a directory. Empty without patterns, or when the first owns everything.
 pub(crate) fn infer_surface(owned_files: &[String]) -> String {
     let trees: Vec<&str> = owned_files.iter().map(|pattern| tree(pattern)).collect();
     let Some((first, rest)) = trees.split_first() else { return String::new() };

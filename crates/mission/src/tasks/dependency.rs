@@ -22,10 +22,10 @@ pub struct Stated {
 
 /// The work packages that a section of `tasks.md` depends on.
 ///
-/// Three forms, each at the start of a line or of a list item: `Depends on WP01, WP02`, with a colon
-/// or without; `Dependencies: WP01, WP02`, also as a field between `|`, the label bold or not, with nothing
-/// behind the list but a note that `.`, `;`, `(` or `#` begins; a heading `Dependencies` above list items
-/// that begin with an id.
+/// Three forms, each at the start of a line or of a list item: `Depends on WP01, WP02`, with a colon or without;
+/// `Dependencies: WP01, WP02`, also as a field between `|`, the label bold or not. Only a note that starts with `.`,
+/// `;`, `(` or `#` may follow the list. The other form is a heading `Dependencies` above list items that start with
+/// an id.
 pub fn dependencies(section: &str) -> Vec<String> {
     stated(section).ids
 }

@@ -27,8 +27,8 @@ fn id_at(text: &str) -> Option<String> {
     (digits > 0 && !word_continues(text, end)).then(|| text[..end].to_ascii_uppercase())
 }
 
-/// The requirements behind each label `Requirement(s) [Ref(s)]:` of a section, up to the end of its line; without
-/// anything behind the colon, those of the next line that is not blank.
+/// The requirements behind each label `Requirement(s) [Ref(s)]:` of a section, up to the end of its line. With an
+/// empty rest of the line, those of the next line that is not blank.
 pub(crate) fn requirement_line(section: &str) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     let mut rest = section;

@@ -186,8 +186,8 @@ const LATE: [&str; 13] = [
     "once deployed",
 ];
 
-/// Criteria of work on code, below a heading about acceptance, success criteria or review guidance, that can be
-/// seen only once it has landed: no review of the change can judge them.
+/// Criteria of work on code that can be seen only once it has landed, so that no review of the change can judge them.
+/// They are below a heading about acceptance, success criteria or review guidance.
 fn late_criteria(wp: &WorkPackage, owner: &Ownership) -> Option<String> {
     if owner.execution_mode != WorkKind::CodeChange {
         return None;
