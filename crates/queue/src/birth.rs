@@ -1,8 +1,8 @@
 //! Birth record: the file beside a scoped queue DB that records that the queue DB had content.
 //!
-//! `queue-<16 hex>.id` holds the queue id. It is written after the transaction that creates the tables, and
-//! again by the next writer when it is missing. A queue DB of zero bytes, or one without this program's tables,
-//! is a new one only while there is no record; with a record it has lost its rows and is a fault.
+//! `queue-<16 hex>.id` holds the queue id. It is written after the transaction that creates the tables, and again by
+//! the next writer when it is missing. Without a record, a queue DB of zero bytes or without this program's tables is
+//! a new one. With a record it has lost its rows and is a fault.
 //!
 //! The record is read only for an existing file without tables, so a healthy queue DB costs nothing.
 

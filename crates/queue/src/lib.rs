@@ -18,9 +18,9 @@
 //! <root>/queue.db                   the *legacy queue DB*: other programs' rows; we claim and remove, never add
 //! ```
 //!
-//! Rollback journal (`TRUNCATE`), `synchronous=FULL`, 0600 in 0700. A writer's transaction is
-//! `BEGIN IMMEDIATE` and ends before anything else happens: no transaction and no cursor is open across
-//! a network call, a log append, a question or the caller's code.
+//! Rollback journal (`TRUNCATE`), `synchronous=FULL`, 0600 in 0700. A writer's transaction is `BEGIN IMMEDIATE` and
+//! ends before anything else happens. No transaction and no cursor is open across a network call, a log append, a
+//! prompt or the caller's code.
 //!
 //! # Tables of a scoped queue DB
 //!

@@ -1,6 +1,6 @@
-//! Code that must not compile. Each proof is one template with a type left open: with the first type the compiler
-//! refuses it, with the second it accepts it, so nothing but the type can be the cause of the refusal.
-//! `cargo test` runs both as documentation tests; a nightly compiler compares the error code, too.
+//! Code that must not compile. Each proof is one template with a type left open. The compiler refuses it with the
+//! first type and accepts it with the second, so only the type can be the cause of the refusal. `cargo test` runs
+//! both as documentation tests; a nightly compiler compares the error code, too.
 
 macro_rules! proofs {
     ($($name:ident: $code:literal, $before:literal [$refused:literal, $accepted:literal] $after:literal;)+) => {$(

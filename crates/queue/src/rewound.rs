@@ -1,9 +1,8 @@
 //! The warning `server_rewound`: the server no longer has rows that it acknowledged.
 //!
-//! Kept in the meta table until it is healed. For each project and kind it keeps the number of the newest
-//! receipt at the time of the warning. A server loses the newest rows first, and a row that is sent again
-//! gets a newer receipt; so the newest receipt up to that number that is still claimed tells whether
-//! anything is left to heal.
+//! Kept in the meta table until it is healed. For each project and kind it keeps the number of the newest receipt at
+//! the time of the warning. A server loses the newest rows first, and a resent row gets a newer receipt. So the
+//! newest receipt up to that number that still settles a row shows whether rows are still missing.
 
 use crate::row::Kind;
 use crate::store::{Abort, meta, now_seconds, set_meta};

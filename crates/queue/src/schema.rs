@@ -1,9 +1,9 @@
 //! The tables of a scoped queue DB, and how a file of an older release grows into them.
 //!
-//! Forward-only numbered steps under one write lock; the number reached is `meta.schema_version`
-//! (`user_version` stays 0, because older readers may rely on it). Nothing is migrated by looking. The
-//! tables of the reference keep their names, columns, constraints and indexes, so that older programs
-//! still read and write them; what is ours lies beside them, in the syntax of SQLite 3.31.
+//! Forward-only numbered steps under one write lock; the number reached is `meta.schema_version` (`user_version`
+//! stays 0, because older readers may rely on it). Nothing is migrated by looking. The tables of the reference keep
+//! their names, columns, constraints and indexes, so that older programs still read and write them. Tables of this
+//! program are beside them, in the syntax of SQLite 3.31.
 
 use crate::legacy::LegacyTable;
 use crate::store::Abort;
@@ -218,9 +218,9 @@ pub(crate) const OUR_TABLES: [&str; 9] =
 /// The triggers that keep bindings and tallies.
 const TRIGGERS: [&str; 5] = ["bound", "unbound", "moved", "event_left", "body_left"];
 
-/// Columns that schema 2 adds to a receipt: the order of recording (0: before receipts were numbered); origin,
-/// hold and time of the row; its bytes in the table `sent` (which may be gone by now); and whether it is to be sent
-/// once more, so that it settles no row.
+/// Columns that schema 2 adds to a receipt. `seq` is the order of recording (0: before receipts were numbered).
+/// `place`, `hold` and `since` are those of the row. `block` and the range point at its bytes in the table `sent`,
+/// which may be gone. `again` marks a row that is to be resent: it settles no row.
 const RECEIPT_COLUMNS: [(&str, &str); 8] = [
     ("seq", "INTEGER NOT NULL DEFAULT 0"),
     ("place", "INTEGER NOT NULL DEFAULT 0"),

@@ -1,8 +1,8 @@
 //! One open scoped queue DB: opening, creation, identity and transactions.
 //!
-//! Invariants: rollback journal (`TRUNCATE`), `synchronous=FULL`, 0600; every write is one
-//! `BEGIN IMMEDIATE` transaction; nothing outside this crate runs while a transaction or a read cursor
-//! is open; a file whose id is not the permit's is never written.
+//! Invariants. Rollback journal (`TRUNCATE`), `synchronous=FULL`, mode 0600. Every write is one `BEGIN IMMEDIATE`
+//! transaction. Nothing outside this crate runs while a transaction or a read cursor is open. A file whose id is not
+//! the permit's is never written.
 
 use crate::birth;
 use crate::busy_timeout;

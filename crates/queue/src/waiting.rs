@@ -69,8 +69,8 @@ impl<'c> Queueing<'c> {
         Self::prepare(conn, None)
     }
 
-    /// For very many rows: the triggers that keep the tallies are off meanwhile, which more than halves
-    /// the cost of a binding, and [`Queueing::finish`] adds what was counted here.
+    /// For very many rows: the triggers that keep the tallies are off, which more than halves the cost of a binding.
+    /// [`Queueing::finish`] adds the counts.
     pub(crate) fn bulk(conn: &'c Connection) -> rusqlite::Result<Self> {
         conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
         Self::prepare(conn, Some(Bulk { conn, tallies: HashMap::new() }))

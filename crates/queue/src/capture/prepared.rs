@@ -275,8 +275,8 @@ fn body_of(head: &Map<String, Value>, payload: &str) -> Option<ArtifactBody> {
 /// Longest lead of the newest row over the clock that is still followed.
 const CLOCK_STEP_SECONDS: i64 = 24 * 60 * 60;
 
-/// The timestamp of a row that begins to wait now. Rows are sent in the order of their timestamps, so it is
-/// never below the newest one, even after the clock was set back; a row from the far future is ignored.
+/// The timestamp of a row that begins to wait now. Rows are sent in the order of their timestamps, so it is never
+/// below the newest one, even after the clock was set back. A row from the far future is ignored.
 fn next_timestamp(tx: &Transaction<'_>) -> rusqlite::Result<i64> {
     let newest: Option<i64> = tx
         .prepare_cached("SELECT CAST(MAX(timestamp) AS INTEGER) FROM queue")?

@@ -1,8 +1,8 @@
 //! Resend: delivered rows wait again (`sync resend`).
 //!
-//! A receipt that is marked `again` settles no row, and the bytes it points to wait in the queue, in the
-//! place and with the hold that the row had, so that consent is judged as before. Where the bytes are
-//! gone the receipt is marked all the same: then `sync capture --history` captures the fact again.
+//! A receipt that is marked `again` settles no row. The bytes it points to wait in the queue, with the place and the
+//! hold that the row had, so that consent is judged as before. Where the bytes are gone the receipt is marked all the
+//! same: then `sync capture --history` captures the fact again.
 
 use crate::consent::{ConsentView, Hold};
 use crate::error::{ObserveError, QueueError};
@@ -412,8 +412,8 @@ fn is_event_of(text: &str, wanted: &[String]) -> bool {
     })
 }
 
-/// Whether `value` is the id or the directory name of a mission that `wanted` names: in full, or by the
-/// first eight characters of the id, which a directory name ends with.
+/// Whether `value` is the id or the directory name of a mission that `wanted` names. It may name it in full, or by
+/// the first eight characters of the id, which end a directory name.
 fn names_mission(value: &str, wanted: &[String]) -> bool {
     wanted.iter().any(|wanted| {
         let by_start = wanted.len() == 8

@@ -20,8 +20,8 @@ use contract::{Fault, Remedy};
 use rusqlite::Connection;
 use std::path::Path;
 
-/// The key of the meta table under which damage is remembered that was found after an unclean end: the
-/// journal that shows that end is gone once it was rolled back.
+/// The key of the meta table that records damage found after an unclean end. The journal that shows such an end is
+/// gone once it was rolled back.
 pub(crate) const DAMAGED: &str = "damaged";
 
 /// Kind of a queue file, for callers with only a path.

@@ -36,8 +36,8 @@ pub struct Salvaged {
     pub bodies: u64,
     /// Rows of every other table: failure log, prepared, parked, receipts, claims and so on.
     pub others: u64,
-    /// Rows that were read and that the new tables did not take: a damaged index had let a second row of
-    /// their key in, or their table was not the one that this program needs.
+    /// Rows that were read and that the new tables did not take. A damaged index had let a second row of their key
+    /// in, or their table had other columns than this program needs.
     pub left: u64,
     /// Whether some page could not be read: then rows may be missing, and only the old file has them.
     pub gaps: bool,
@@ -245,8 +245,8 @@ impl SalvagedTable {
     }
 }
 
-/// Makes the tables of the new file. They are as they were, but for those that this program could not
-/// work with: of its own it makes fresh ones, and rows move as far as their columns are the same.
+/// Makes the tables of the new file. They are as they were, except for unusable ones: this program creates its own
+/// tables again, and copies rows as far as the columns are the same.
 fn create_tables(
     tx: &Transaction<'_>,
     tables: &[SalvagedTable],

@@ -10,8 +10,8 @@ use crate::origin;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// Every place (project, repository, checkout) that a queue DB of ours or of the reference names: those its
-/// rows are bound to, now or earlier, and those of rows that no command has bound yet.
+/// Every place (project, repository, checkout) that a queue DB of ours or of the reference names. It includes places
+/// that its rows were bound to earlier, and those of rows that no command has bound yet.
 ///
 /// # Errors
 /// When the file cannot be read. An absent file knows no project.

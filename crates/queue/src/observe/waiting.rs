@@ -25,8 +25,8 @@ pub struct WaitingRow {
     pub event_type: Option<String>,
     /// The envelope of an event, as stored; empty when it is no text.
     pub data: String,
-    /// Defect that keeps the row from ever being sent, as far as storage shows: a missing key, an envelope that is no
-    /// JSON object, a body with the hash of another content.
+    /// Defect that keeps the row from ever being sent, as far as storage shows. It is a missing key, an envelope that
+    /// is no JSON object, or a body with the hash of another content.
     pub problem: Option<String>,
 }
 

@@ -10,11 +10,11 @@
 //! | captured in the open epoch of the present opt-in, whatever its attempts | ready |
 //! | every other row | held |
 //!
-//! `stranded` counts those of the ready and held rows that the other program never sends again: an attempt whose
-//! outcome it does not know, or that is older than its deadline, and bodies that it gave up.
+//! `stranded` counts the ready and held rows that the other program never sends again. The outcome of their attempt
+//! is unknown to it, the attempt is older than its deadline, or it gave the body up.
 //!
-//! The imported rows of a store are remembered by the last capture number that was seen, in the queue DB that
-//! imported them: another account never gets them a second time.
+//! The queue DB that imported rows of a store keeps the last capture number that was seen. So another account never
+//! gets them a second time.
 
 mod rows;
 mod snapshot;

@@ -9,9 +9,9 @@
 //! program. What SQLite and the file system do is assumed: a transaction and an append happen whole or not at all;
 //! the crash matrix and the faulty disk test that.
 //!
-//! Not modelled: two commands of one mission at the same instant (they wait for one lock), refused and parked
-//! rows other than `not_in_log`, bodies (which follow the same path), and a server that is replaced between two
-//! requests of one drain without ever being unreachable.
+//! Not modelled: two commands of one mission at the same instant (they wait for one lock); refused and parked rows
+//! other than `not_in_log`; bodies (which follow the same path). A server that is replaced between two requests of
+//! one drain, without being unreachable, is not modelled either.
 
 mod action;
 mod property;

@@ -1,5 +1,5 @@
-//! The crash matrix: a process is killed at every fault point there is, and then: what was acknowledged
-//! is there, nothing is there twice after the next run, nothing lies under another account.
+//! The crash matrix: a process is killed at every fault point. Afterwards every acknowledged row is there, none is
+//! there twice after the next run, and none is under another account.
 
 use crate::stage::{Stage, assert_migrated, legacy_of_two, lines, once, unnamed};
 use crate::support::*;

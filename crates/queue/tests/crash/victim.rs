@@ -1,5 +1,5 @@
-//! Processes that are started to do one thing, and perhaps to die of it: this very test binary, asked for
-//! one test that no other caller runs.
+//! Processes that perform one act and may be killed in it: this test binary, started for one test that no other
+//! caller runs.
 
 use crate::stage::Stage;
 use contract::Scope;

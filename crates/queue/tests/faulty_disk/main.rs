@@ -1,6 +1,6 @@
-//! A disk that fails in the middle: each write in turn finds no space, or only half of it, and each sync
-//! in turn is answered with an error; once, or until space is freed. No process dies; every one gets
-//! an error that names the file, and then the next run finds everything where it belongs.
+//! A disk that fails in the middle. Each write in turn finds no space, or only half of it, and each sync in turn
+//! returns an error, once or until space is freed. No process dies; every one gets an error that names the file, and
+//! then the next run finds everything where it belongs.
 #![cfg(unix)]
 #![allow(clippy::print_stderr, unreachable_pub, dead_code)]
 

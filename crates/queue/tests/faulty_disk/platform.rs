@@ -94,9 +94,9 @@ type Open = unsafe extern "C" fn(
 pub fn install() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        // SAFETY: SQLite initialises itself; the default file layer lives as long as the process, and a
-        // copy of it is as good as itself, because its functions take the layer as an argument and use
-        // only fields that are copied. The copy is leaked, so it lives as long, too.
+        // SAFETY: SQLite initialises itself, and the default file layer lives as long as the process. A copy of it is
+        // as good as itself, because its functions take the layer as an argument and use only fields that are copied.
+        // The copy is leaked, so it lives as long, too.
         unsafe {
             assert_eq!(ffi::sqlite3_initialize(), ffi::SQLITE_OK);
             let vfs = ffi::sqlite3_vfs_find(std::ptr::null());

@@ -1,5 +1,5 @@
-//! Looking changes nothing: in every state of the world the whole home is the same afterwards, to the
-//! byte, the mode and the modification time of every file and directory.
+//! Observation changes nothing: in every state the whole home is the same afterwards, in bytes, modes and
+//! modification times of every file and directory.
 
 use crate::support::*;
 use contract::{FaultCode, Remedy};

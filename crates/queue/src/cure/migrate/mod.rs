@@ -7,12 +7,11 @@
 //! clear    one transaction in the legacy file:  delete the copied rows and the claims
 //! ```
 //!
-//! The claim is data. It is committed before anything is copied, so of two scopes that migrate the same
-//! file at once one gets the row; and a run that was killed is resumed by the scope that holds the claims,
-//! from any of the three steps. `imported` remembers what was copied, also after it was delivered, so
-//! nothing is copied or sent a second time. A row that changed between copy and clear is not cleared,
-//! and the next round sees it. After a run nothing of the scope is left, whatever the rows look like:
-//! what cannot enter its table is parked with its values.
+//! The claim is data. It is committed before anything is copied, so of two scopes that migrate the same file at once
+//! one gets the row. The scope that holds the claims resumes a killed run, from any of the three steps. `imported`
+//! remembers what was copied, also after it was delivered, so nothing is copied or sent a second time. A row that
+//! changed between copy and clear is not cleared, and the next round sees it. After a run nothing of the scope is
+//! left, whatever the rows look like: what cannot enter its table is parked with its values.
 
 mod claim;
 mod clear;
