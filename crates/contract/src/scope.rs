@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn information_separators_are_trimmed_and_zero_width_space_is_kept() {
+    fn information_separators_are_trimmed_and_zero_width_space_kept() {
         assert_eq!(trim("\u{1f}a\u{85}"), "a");
         assert_eq!(trim("\u{200b}a"), "\u{200b}a");
     }

@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_event_is_refused_and_nothing_panics() {
+    fn text_that_is_no_event_is_refused_without_panic() {
         let deep = format!(r#"{{"event_id":"e1","payload":{}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
         for (stored, code) in [
             ("", "unreadable_event"),

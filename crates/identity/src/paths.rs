@@ -26,7 +26,7 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn what_exists_is_canonical_and_what_does_not_is_cleaned() {
+    fn existing_part_is_canonical_and_the_rest_is_cleaned() {
         let directory = tempfile::tempdir().expect("a directory");
         let real = directory.path().canonicalize().expect("a path");
         fs::write(real.join("file"), "").expect("a file");

@@ -378,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_is_named() {
+    fn text_that_is_no_object_is_an_error() {
         for wrong in ["", "[]", "nul", "{\"a\":1,}", &"[".repeat(100_000)] {
             assert!(Meta::parse(Path::new("m"), wrong).is_err());
         }

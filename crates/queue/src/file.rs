@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_database_is_named() {
+    fn file_that_is_no_database_is_named() {
         let dir = tempfile::tempdir().expect("dir");
         let path = dir.path().join("queue.db");
         assert_eq!(read_db_file(&path).expect("read"), DbFile::Absent);

@@ -421,7 +421,7 @@ mod tests {
     }
 
     #[test]
-    fn only_checks_that_were_made_and_are_right_make_a_healthy_machine() {
+    fn machine_is_healthy_only_if_every_check_was_made_and_passed() {
         let all = |state| CheckName::VARIANTS.iter().map(|&name| check(name, state)).collect::<Vec<_>>();
         assert_eq!(DiagnosticVerdict::of(&all(CheckState::Ok)), DiagnosticVerdict::Healthy);
         for state in [CheckState::Off, CheckState::NotChecked, CheckState::Finding] {

@@ -32,7 +32,7 @@ fn logged_in(server: &str) -> World {
 }
 
 #[test]
-fn bodies_that_wait_for_their_next_attempt_are_named_with_its_time() {
+fn waiting_bodies_are_named_with_the_time_of_their_next_attempt() {
     let (world, _server) = with_server();
     ReferenceQueue::create(&world.root().join("queue.db")).body("spec.md", "# Spec\n");
     world.run(["sync", "migrate"]).exits(0);

@@ -148,7 +148,7 @@ fn damaged_legacy_queue_is_a_fault_and_not_zero_rows() {
 }
 
 #[test]
-fn rows_of_another_program_are_held_until_their_project_is_opted_in() {
+fn foreign_rows_are_held_until_their_project_is_opted_in() {
     let (world, server) = with_server();
     let queue = world.home().scoped_queue(&Scope::new(&server.url(), USER, &server.team));
     ReferenceQueue::create(&queue).event(EVENT, None);

@@ -206,7 +206,7 @@ fn offline_doctors_send_nothing_and_online_ones_ask_once() {
 }
 
 #[test]
-fn what_was_not_looked_at_is_never_called_healthy() {
+fn unchecked_parts_are_never_reported_healthy() {
     let mut world = logged_in();
     let examination = world.run(["sync", "doctor", "--offline", "--json"]).exits(0).json();
     assert_eq!(examination["result"], "incomplete", "{examination:#}");

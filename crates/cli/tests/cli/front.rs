@@ -287,7 +287,7 @@ fn entry_point_of_an_installer_is_run_once() {
 }
 
 #[test]
-fn configured_program_wins_and_a_relative_path_entry_does_not_count() {
+fn configured_program_wins_and_relative_path_entries_are_ignored() {
     let mut world = World::new(BINARY);
     write_program(&world.work().join("bin/spec-kitty"), PYTHON);
     world.set("PATH", &format!("bin::.:{}", std::env::var("PATH").unwrap()));

@@ -148,7 +148,7 @@ fn no_verb_gets_past_an_incoherent_host() {
 }
 
 #[test]
-fn no_verb_gets_past_a_file_that_cannot_be_read_or_past_legacy_rows() {
+fn every_verb_refuses_beside_unreadable_files_and_legacy_rows() {
     let mut scene = Scene::new();
     let legacy = |world: &mut World| {
         ReferenceQueue::create(&world.root().join("queue.db"))
@@ -229,7 +229,7 @@ impl Drop for Stray {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn no_verb_gets_past_a_daemon_that_the_owner_record_does_not_name() {
+fn every_verb_refuses_beside_a_daemon_without_its_record() {
     let mut scene = Scene::new();
     let mut command = std::process::Command::new("sh");
     command.args(["-c", "read line", "run_sync_daemon"]).stdin(std::process::Stdio::piped());

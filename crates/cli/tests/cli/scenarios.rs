@@ -229,7 +229,7 @@ fn scenario_5_orphan_owner_record_is_refused_and_removed() {
 }
 
 #[test]
-fn what_the_server_acknowledged_survives_its_crash() {
+fn acknowledged_events_survive_a_server_crash() {
     let (world, mut server) = with_server();
     create(&world);
     world.run(["sync", "now"]).exits(0);

@@ -7,7 +7,7 @@ use testkit::reference_queue::{ReferenceQueue, leave_hot_journal};
 use testkit::world::{TEAM, USER, session};
 
 #[test]
-fn rows_found_by_rolling_a_legacy_queue_back_are_moved_and_reported() {
+fn rows_of_a_rolled_back_legacy_queue_are_moved_and_reported() {
     let (world, _server) = with_server();
     leave_hot_journal(&world.root().join("queue.db"));
     let now = world.run(["sync", "now", "--json"]).exits(0).json();
@@ -33,7 +33,7 @@ fn login_ended_during_delivery_has_code_and_remedy() {
 }
 
 #[test]
-fn report_that_cannot_be_written_is_known_before_anything_is_sent() {
+fn unwritable_report_fails_before_anything_is_sent() {
     let (world, server) = with_server();
     world.run(["agent", "mission", "create", "tea-timer"]).exits(0);
     let run = world.run(["sync", "now", "--report", "no/such/directory/report.json"]).exits(1);

@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_token_is_nothing() {
+    fn text_that_is_no_token_is_not_parsed() {
         for bad in ["", "skp_", "skp_.x", "skp_!!.x", "Bearer x", "skp_dXNlcg.x", "skp_fA.x", "skp_dXx0."] {
             assert_eq!(CiToken::parse(bad), None, "{bad}");
         }

@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_back_and_only_its_owner_may_read_it() {
+    fn written_file_reads_back_and_is_readable_by_its_owner_only() {
         let home = tempfile::tempdir().expect("a directory");
         let path = home.path().join("daemon").join("control.json");
         assert!(ControlFile::read(&path).expect("no file").is_none());
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_control_file_is_an_error_that_repeats_nothing_of_it() {
+    fn invalid_control_file_is_an_error_that_repeats_nothing_of_it() {
         let home = tempfile::tempdir().expect("a directory");
         let path = home.path().join("control.json");
         let hex = example().token.hex();

@@ -376,7 +376,7 @@ mod tests {
         }
 
         #[test]
-        fn what_one_side_renders_the_other_reads(
+        fn rendered_response_is_parsed_back(
             status in 200u16..600,
             body in proptest::collection::vec(any::<u8>(), 0..2048),
             keep_alive in any::<bool>(),

@@ -38,7 +38,7 @@ fn control(bench: &Bench) -> ControlFile {
 }
 
 #[test]
-fn hundreds_of_idle_and_slow_connections_do_not_make_it_look_dead() {
+fn hundreds_of_idle_and_slow_connections_delay_no_answer() {
     let bench = Bench::logged_in();
     bench.start();
     let control = control(&bench);

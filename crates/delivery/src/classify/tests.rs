@@ -156,7 +156,7 @@ fn too_large_halves_and_names_the_limits_whatever_the_status() {
 }
 
 #[test]
-fn status_400_parks_the_rows_it_names_and_bisects_when_it_names_none() {
+fn status_400_parks_named_rows_and_bisects_without_names() {
     let bare = BatchJudgement::Split { too_large: false, limits: IngressLimits::default() };
     assert_eq!(judge_batch(&IDS, &answer(400, &json!({"error": "Bad request"}))), bare);
     assert_eq!(

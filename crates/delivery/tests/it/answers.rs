@@ -182,7 +182,7 @@ fn revocation_that_something_else_answers_is_not_believed() {
 }
 
 #[test]
-fn probe_that_something_else_answers_finds_no_server_and_no_session() {
+fn probe_of_another_service_finds_no_server_and_no_session() {
     for (name, bad) in bad_answers() {
         let stub = well_but("/api/v1/sync/health/", bad);
         let probe = fetch_login_probe(&logged_in(&stub.url()).context()).unwrap();

@@ -43,7 +43,7 @@ fn fill(machine: &World, rows: usize) {
 }
 
 #[test]
-fn server_that_refuses_everything_parks_nothing_and_is_asked_little() {
+fn refusing_everything_parks_nothing_after_few_requests() {
     let replies: [fn() -> Reply; 6] = [
         || Reply::json(400, json!({"error": "Bad request", "error_code": "schema_mismatch"})),
         || Reply::text(400, "<html>blocked</html>"),

@@ -161,7 +161,7 @@ fn refused_connection_names_the_port() {
 }
 
 #[test]
-fn team_id_that_no_header_can_carry_is_an_error_and_sends_nothing() {
+fn team_id_unfit_for_a_header_is_an_error_and_sends_nothing() {
     let stub = Stub::start(|_, _| Reply::json(200, json!({})));
     let request = HttpRequest { team: Some("a\r\nX-Evil: 1"), ..HttpRequest::get("/") };
     let error = client().send(&at(&stub), &request).unwrap_err();

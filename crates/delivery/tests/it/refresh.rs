@@ -175,7 +175,7 @@ fn refused_token_is_renewed_before_its_expiry() {
 }
 
 #[test]
-fn what_another_process_refreshed_is_adopted_without_a_request() {
+fn session_refreshed_elsewhere_is_adopted_without_a_request() {
     let stub = rotating();
     let machine = ready(&stub, &session(&stub.url()));
     let context = machine.context();

@@ -441,7 +441,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_reference_writes_is_understood() {
+    fn config_of_the_reference_is_read() {
         let config = parse(
             "[sync]\nserver_url = \"https://example.invalid\"\nmax_queue_size = 5000\n\
              background_daemon = \"manual\"\n\n[sync.repo_defaults.\"acme/Widget_Shop\"]\nenabled = false\n\n\

@@ -172,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_reads_back_unknown_keys_included() {
+    fn written_session_reads_back_with_unknown_keys() {
         let mut session = session();
         session.unknown = UnknownKeys(vec![("future".to_owned(), Secret::new("{\"a\": [1, 2]}"))]);
         session.issuer = Some("https://issuer.invalid".to_owned());

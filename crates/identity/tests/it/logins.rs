@@ -114,7 +114,7 @@ fn token_uses_the_configured_server_and_requires_one() {
 }
 
 #[test]
-fn what_cannot_be_read_is_not_passed_over() {
+fn unreadable_login_source_is_not_passed_over() {
     let world = World::of_library();
     world.write_config(CONFIG);
     log_in(&world, &session());

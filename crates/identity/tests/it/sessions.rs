@@ -244,7 +244,7 @@ fn delete_removes_all_of_it_and_twice_is_no_error() {
 }
 
 #[test]
-fn what_changed_meanwhile_is_neither_replaced_nor_deleted() {
+fn changed_session_is_neither_replaced_nor_deleted() {
     let world = World::of_library();
     let store = written(&world);
     let stale = session("stale@example.com");

@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_terminal_would_obey_is_escaped() {
+    fn terminal_control_characters_are_escaped() {
         let text = quote("stdout", "a\tb\r\n\u{1b}[31mred\0\u{202e}\n");
         assert!(text.contains("\na\tb\n\\u{1b}[31mred\\u{0}\\u{202e}\n"), "{text:?}");
         assert_eq!(one_line("a\n `b` \u{1b}[2J"), "a 'b' \\u{1b}[2J");

@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn faults_of_a_front_matter_are_named() {
         for (text, expected) in [
             ("", "first line is not `---`"),
             ("---\nwork_package_id: WP01\n", "no `---` line ends"),

@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn prose_below_a_heading_about_requirements_is_named_with_its_line() {
+    fn prose_below_a_requirements_heading_is_named_with_its_line() {
         let spec = "## Functional Requirements\n\n- FR-001: a FR-009\nFR-002 and FR-001 hold, FR-002 too\n```\nFR-003\n```\n<!-- FR-004 -->\n## Notes\nFR-005\n";
         let found = spec_requirements(spec);
         assert_eq!((found.declared, found.bare), (vec!["FR-001".to_owned()], vec![(4, "FR-002".to_owned())]));

@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_looks_like_a_work_package_is_none() {
+    fn similar_headings_are_no_work_packages() {
         assert!(
             work_package_sections("## WP1\n## WP001\n##WP01\n## The WP01\n## Work Package 123\n").is_empty()
         );

@@ -97,7 +97,7 @@ fn coordination_branch_of_a_mission_that_fails_is_taken_away() {
 }
 
 #[test]
-fn what_the_user_staged_stays_staged_and_uncommitted() {
+fn staged_files_of_the_user_stay_staged_and_uncommitted() {
     let world = World::new();
     world.write("staged.txt", "staged");
     world.write("README.md", "staged change");

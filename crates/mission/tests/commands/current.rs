@@ -74,7 +74,7 @@ fn status(world: &World) -> Value {
 }
 
 #[test]
-fn claim_is_a_lane_row_and_an_annotation_and_leaves_the_file_alone() {
+fn claim_is_a_lane_row_and_an_annotation_and_no_file_change() {
     let world = world();
     let file = world.read(path("tasks/WP01-first.md"));
     let request =
@@ -101,7 +101,7 @@ fn claim_is_a_lane_row_and_an_annotation_and_leaves_the_file_alone() {
 }
 
 #[test]
-fn marked_subtask_is_ticked_and_one_annotation_for_its_work_package() {
+fn marked_subtasks_are_ticked_with_one_annotation_per_package() {
     let world = world();
     moved(&world, &to("in_progress")).unwrap();
     let known = world.log(MISSION).len();
@@ -222,7 +222,7 @@ fn note_of_a_current_mission_is_captured_without_its_seed() {
 }
 
 #[test]
-fn decision_of_a_current_mission_names_who_asked_and_is_logged_once() {
+fn current_decision_names_its_asker_and_is_logged_once() {
     let world = world();
     let request = OpenRequest {
         mission: Some(MISSION.into()),

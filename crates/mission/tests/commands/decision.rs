@@ -68,7 +68,7 @@ fn decision_is_asked_put_off_and_answered() {
 }
 
 #[test]
-fn what_cannot_be_decided_changes_nothing() {
+fn invalid_decision_request_changes_nothing() {
     let world = World::new();
     let slug = world.create("demo").mission_slug;
     let project = world.project();

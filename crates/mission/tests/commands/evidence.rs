@@ -127,7 +127,7 @@ fn transcripts_can_lie_elsewhere_and_the_token_is_never_seen() {
 }
 
 #[test]
-fn what_a_check_proved_survives_that_a_later_one_is_interrupted() {
+fn proof_of_a_check_survives_an_interrupted_later_check() {
     let world = World::new();
     let (slug, request) =
         prepared(&world, &TWO.replace("echo hello;", "echo hello $(cat src/a.rs | wc -c);"));

@@ -35,7 +35,7 @@ fn requirements_are_added_once_and_committed() {
 }
 
 #[test]
-fn what_cannot_be_mapped_is_named_and_nothing_is_written() {
+fn invalid_mapping_is_named_and_nothing_is_written() {
     let world = World::new();
     let slug = with_tasks(&world);
     let before = world.state();

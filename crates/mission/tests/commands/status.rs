@@ -94,7 +94,7 @@ fn mission_of_a_current_release_is_shown_and_moved() {
 }
 
 #[test]
-fn damaged_file_is_a_warning_beside_the_rest_and_stops_only_writing() {
+fn damaged_file_warns_and_stops_only_writing() {
     let torn = format!("{}{{\"actor\": \"cl", current_log());
     let world = foreign(Some("{"), &torn);
     world.write(format!("kitty-specs/{MISSION}/tasks/WP02-part.md"), "---\na: [\n---\n");
@@ -141,7 +141,7 @@ fn log_of_which_nothing_can_be_read_hides_no_other_mission() {
 }
 
 #[test]
-fn mission_without_a_log_shows_the_lanes_of_its_front_matter_marked() {
+fn mission_without_a_log_shows_front_matter_lanes_with_a_mark() {
     let world = foreign(Some(r#"{"feature_number": "007"}"#), "");
     let file = format!("kitty-specs/{MISSION}/tasks/WP01-part.md");
     world.write(&file, &package("WP01", "lane: \"doing\"\n"));

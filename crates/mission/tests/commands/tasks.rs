@@ -207,7 +207,7 @@ fn done_requires_a_merged_lane_or_a_reason() {
 }
 
 #[test]
-fn subtasks_are_ticked_in_every_form_and_only_the_file_is_committed() {
+fn subtasks_of_every_form_are_ticked_and_only_the_file_committed() {
     let world = World::new();
     let slug = ready(&world);
     let tasks = format!("kitty-specs/{slug}/tasks.md");

@@ -3,7 +3,7 @@ use mission::dossier::{BodyVerdict, Overlay, judge_body, read_dossier};
 
 #[test]
 #[ignore = "needs the recorded data"]
-fn index_parity_hash_and_body_selection_are_those_of_the_reference() {
+fn index_parity_hash_and_bodies_are_those_of_the_reference() {
     let cases = cases("dossier");
     let (mut artifacts, mut missions, mut differing, mut parity) = (0, 0, Vec::new(), Vec::new());
     for case in &cases {

@@ -178,7 +178,7 @@ fn full_queue_refuses_before_local_write_and_evicts_nothing() {
 }
 
 #[test]
-fn only_a_never_attempted_dossier_event_is_replaced_by_a_newer_one() {
+fn only_a_never_attempted_dossier_event_is_replaced() {
     let home = Home::new();
     let indexed = |id: &str| {
         event_of(

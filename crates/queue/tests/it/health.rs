@@ -272,7 +272,7 @@ fn file_under_salvage_is_not_written() {
 }
 
 #[test]
-fn what_is_no_database_is_not_salvaged_and_stays() {
+fn file_that_is_no_database_is_not_salvaged_and_stays() {
     let home = Home::new();
     fs_err::create_dir_all(home.root()).expect("a directory");
     fs_err::write(home.legacy(), "no database at all, and not empty").expect("written");

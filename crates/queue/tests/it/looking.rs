@@ -64,7 +64,7 @@ fn page_ends_and_the_next_begins_behind_it() {
 }
 
 #[test]
-fn what_cannot_be_read_ends_the_rows_with_one_error() {
+fn unreadable_file_ends_the_rows_with_one_error() {
     let home = Home::new();
     fs_err::create_dir_all(home.root()).expect("a directory");
     fs_err::write(home.legacy(), "no database at all, and not empty").expect("written");

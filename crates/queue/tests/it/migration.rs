@@ -172,7 +172,7 @@ fn repeat_changes_nothing() {
 }
 
 #[test]
-fn what_was_delivered_meanwhile_is_not_brought_back() {
+fn row_delivered_meanwhile_is_not_migrated_again() {
     let home = Home::new();
     some_rows(&home);
     migrate(&home, &scope());
@@ -226,7 +226,7 @@ fn failed_clear_is_finished_without_a_second_copy() {
 }
 
 #[test]
-fn rows_that_cannot_enter_their_table_are_parked_with_their_values() {
+fn unfit_rows_are_parked_with_their_values() {
     let home = Home::new();
     fs_err::create_dir_all(home.root()).expect("a directory");
     let legacy = home.sql(&home.legacy());

@@ -26,7 +26,7 @@ fn file_in_the_place_of_a_directory_is_moved_aside(#[case] place: &str) {
 }
 
 #[test]
-fn what_cannot_be_repaired_is_said_with_something_else_to_do() {
+fn unrepairable_home_is_named_with_an_advice() {
     let mut world = world();
     let file = world.user_home().join("a file");
     std::fs::write(&file, "").unwrap();

@@ -85,7 +85,7 @@ fn owner_record_that_may_not_be_read() {
 #[case::lock("sync/daemon/owner.lock", "owner_record_unreadable")]
 #[case::queues("queues", "active_queue_unreadable")]
 #[case::legacy("queue.db", "legacy_queue_unreadable")]
-fn what_lost_its_mode_gets_it_back(#[case] place: &str, #[case] fault: &str) {
+fn lost_mode_is_restored(#[case] place: &str, #[case] fault: &str) {
     let world = fresh();
     world.write_config(&format!("[sync]\nserver_url = \"{}\"\n", testkit::world::SERVER));
     let machine = system::Machine { uid: 12345, ..system::Machine::observe() };

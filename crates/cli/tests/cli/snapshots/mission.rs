@@ -48,7 +48,7 @@ fn status_and_tasks_in_each_lane() {
 }
 
 #[test]
-fn what_agents_read() {
+fn output_for_agents() {
     let of = "--mission tea-timer";
     prints("mission/tasks_status", || moved(&["done"]), &format!("agent tasks status {of}"));
     prints(
