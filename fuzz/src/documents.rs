@@ -31,7 +31,7 @@ pub(crate) fn front_matter(input: &[u8]) {
     assert_eq!(again.get("assignee").and_then(|value| value.as_str()), Some("ada: \"x\"\n#"));
 }
 
-/// `tasks.md`, `spec.md`, `plan.md`: no text is too odd, and a tick can be repeated.
+/// `tasks.md`, `spec.md`, `plan.md`: any text is read, and a tick can be repeated.
 pub(crate) fn tasks(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     tasks::dependency_graph(text);

@@ -1,5 +1,5 @@
 //! The only printer. Results are printed on stdout, everything else on stderr; with `--json` stdout gets
-//! exactly one document, whatever happened. Nothing a terminal would obey is printed, from any source:
+//! exactly one document, whatever happened. No terminal control character of any source is printed:
 //! text and documents pass through the escapes of `contract::text`. Notes and errors are broken between
 //! words where stderr is a terminal. A closed pipe ends the output, not the program; a result that cannot
 //! be written for another reason is a failure.

@@ -82,7 +82,7 @@ pub enum CleanupAction {
     RecordRemoved,
     /// The daemon is gone.
     Stopped,
-    /// The files that name it were moved aside; the process lives on.
+    /// The files that name it were quarantined; the process still runs.
     FilesMovedAside,
     /// `--force` is needed.
     NeedsForce,

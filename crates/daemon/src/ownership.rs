@@ -193,7 +193,7 @@ impl Claim {
         ControlFile::remove_own(&self.home.control_file(), &instance.instance_id);
     }
 
-    /// Writes control file and record: from here on everybody sees the daemon.
+    /// Writes control file and record: from here on every command finds the daemon.
     ///
     /// # Errors
     /// One of the two could not be written; neither stays behind.

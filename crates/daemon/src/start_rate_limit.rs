@@ -1,6 +1,6 @@
 //! Rate limit of automatic daemon starts: at most [`LIMIT`] in [`WINDOW`].
 //!
-//! A daemon that dies at once, or two releases that retire each other, must not turn every capture into a process
+//! A daemon that ends at once, or two releases that retire each other, must not turn every capture into a process
 //! start. The file `starts` beside the owner record has one Unix second a line, written before the start, so
 //! that failing starts count as well. Explicit starts are not limited.
 

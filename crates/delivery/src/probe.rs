@@ -32,7 +32,7 @@ pub enum Reachability {
         /// Limits of one batch.
         limits: IngressLimits,
     },
-    /// 401: it is there, and wants a login, or another one.
+    /// 401: it is there, and requires a login, or another one.
     LoginNeeded,
     /// 403: it is there, and this account may not.
     Forbidden(String),
@@ -223,7 +223,7 @@ impl Serialize for SessionState {
     }
 }
 
-/// Asks `server` whether it knows the session of `bearer`.
+/// Asks `server` for the state of the session of `bearer`.
 pub fn fetch_session_state(
     context: &DeliveryContext,
     server: &ServerAddress,

@@ -1,9 +1,9 @@
 //! Files of a mission, read whole and bounded; written atomically or appended, and put back when
 //! the command fails.
 //!
-//! Never knows a format. Invariants. No read takes more than its limit, and none waits for a pipe. A symbolic link in
-//! a mission is neither read nor written, because a mission that was pulled may point anywhere. A [`Writing`] that is
-//! dropped before [`Writing::keep`] restores every byte it touched.
+//! Independent of formats. Invariants. No read takes more than its limit, and none waits for a pipe. A symbolic link
+//! in a mission is neither read nor written, because a mission that was pulled may point anywhere. A [`Writing`] that
+//! is dropped before [`Writing::keep`] restores every byte it touched.
 
 use crate::error::{MissionError, Result};
 use crate::remedies::ErrorCode;

@@ -499,7 +499,7 @@ impl MissionLog {
         self.parts().flat_map(Log::damage).any(|damage| damage.repairable)
     }
 
-    /// One line for each thing that is odd about the log, with what to do about it.
+    /// One warning for each problem of the log, with its remedy.
     pub fn warnings(&self, mission_slug: &str) -> Vec<String> {
         self.parts().flat_map(|log| log.warnings(mission_slug)).chain(self.notes.iter().cloned()).collect()
     }

@@ -12,7 +12,7 @@ use rusqlite::{Connection, Transaction};
 use std::collections::HashSet;
 use std::path::Path;
 
-/// The newest schema this program knows.
+/// The newest schema that this program supports.
 pub(crate) const VERSION: i64 = STEPS.len() as i64;
 
 /// One forward step of the schema, inside the transaction that also raises the version.

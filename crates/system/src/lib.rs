@@ -13,7 +13,7 @@
 //! | [`detached`] | detaching a process from its starter |
 //! | [`machine`] | host and user |
 //!
-//! Invariants: `unsafe` lives in `platform` alone, with a reason on each block; `observe_*` functions create,
+//! Invariants: `unsafe` is in `platform` alone, with a reason on each block; `observe_*` functions create,
 //! change and lock nothing; everything read has a size limit. Every function exists on every system; its type
 //! shows what a system cannot report.
 

@@ -121,7 +121,7 @@ fn judge_state(check: DiagnosticCheck, status: &DaemonStatus) -> DiagnosticCheck
     check.finding(code, detail, forced.into_iter().chain(status.remedy.clone()))
 }
 
-/// A daemon that dies at once, again and again, is started no more.
+/// A daemon that repeatedly ends at once is no longer started.
 fn judge_starts(check: DiagnosticCheck, status: &DaemonStatus) -> DiagnosticCheck {
     let starts = status.automatic_starts;
     if status.state != DaemonState::Stopped || !starts.are_spent() {

@@ -20,7 +20,7 @@ use testkit::{Server, World};
 const EMAIL: &str = "dev@example.com";
 const OTHER: &str = "other@example.com";
 
-/// A logged-out world and a server that knows one account, with its approval secret.
+/// A logged-out world and a server with one account, with its approval secret.
 fn world() -> (World, Server, String) {
     let world = fresh();
     let server = Server::start(&world, EMAIL);

@@ -73,7 +73,7 @@ fn branch_that_moves_while_it_is_read_is_read_at_one_commit() {
     let (mut world, _, branch) = coordinated();
     let slug = slug(&world);
     emit(&world, "claimed").exits(0);
-    // Between the list of branches and the first object the branch goes back to where it began.
+    // Between the list of branches and the first object the branch moves back to its first commit.
     let path = std::env::var("PATH").unwrap();
     let (bin, moved) = (world.work().with_file_name("bin"), world.work().with_file_name("moved"));
     std::fs::create_dir_all(&bin).unwrap();

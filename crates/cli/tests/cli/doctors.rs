@@ -1,4 +1,4 @@
-//! The doctors, the gate and `sync status --check` are one judgement: whatever lies in the owner record,
+//! The doctors, the gate and `sync status --check` are one judgement: whatever the owner record holds,
 //! they call it by the same names. The recorded files of the reference are read from `../shared` when it
 //! is beside this checkout.
 #![cfg(unix)]

@@ -483,7 +483,7 @@ fn shell_reads_every_hint_back_as_its_argv() {
     }
 }
 
-/// Rows of another program name whatever they like as their project.
+/// Rows of another program may name anything as their project.
 #[test]
 fn hostile_project_rows_are_escaped_and_released() {
     for project in ["\u{1b}[2Jevil", "-x", " Padded ", "it's"] {

@@ -13,7 +13,7 @@ use testkit::reference_queue::ReferenceQueue;
 use testkit::tree::{difference, snapshot};
 use testkit::world::{TEAM, USER, World};
 
-/// An orphan record and legacy rows: both cured without asking anybody anything.
+/// An orphan record and legacy rows: both are fixed without a prompt.
 fn curable() -> World {
     let world = logged_in();
     write(&world, &OwnerRecord { pid: i64::from(u32::MAX), ..agreeing(&world, 1) });

@@ -37,7 +37,7 @@ pub const DEVICE_APPROVAL: &str = "/device";
 pub const INSPECT_EVENTS: &str = "/api/v1/inspect/events";
 /// GET: bodies the server holds. Ours.
 pub const INSPECT_BODIES: &str = "/api/v1/inspect/bodies";
-/// GET: the process lives.
+/// GET: the process runs.
 pub const HEALTHZ: &str = "/healthz";
 /// GET: the store answers.
 pub const READYZ: &str = "/readyz";

@@ -104,7 +104,7 @@ pub struct TokenGrant {
     /// `Bearer`.
     #[serde(default)]
     pub token_type: String,
-    /// Seconds the access token lives.
+    /// Lifetime of the access token, in seconds.
     #[serde(default = "default_access_expiry")]
     pub expires_in: u64,
     /// Present in every answer to a login.

@@ -77,7 +77,7 @@ pub struct ControlRequest {
     pub bearer: Option<Zeroizing<String>>,
     /// The client's challenge, as sent.
     pub nonce: Option<String>,
-    /// Whether the client wants to send another request on this connection.
+    /// Whether the client keeps the connection for another request.
     pub keep_alive: bool,
     /// The body.
     pub body: Vec<u8>,

@@ -1,6 +1,6 @@
-//! The secret of one daemon run, and how each side proves that it knows it.
+//! The secret of one daemon run, and the mutual proof of it.
 //!
-//! The token is 32 random bytes. It lives in the daemon's memory and in the 0600 control file, never in
+//! The token is 32 random bytes. It is in the daemon's memory and in the 0600 control file, never in
 //! argv, a log, an error or a `Debug` output.
 //!
 //! * The daemon proves itself first: the client sends a fresh nonce, the daemon answers
@@ -57,7 +57,7 @@ impl ControlToken {
         HEXLOWER.encode(&self.mac(port, nonce).finalize().into_bytes())
     }
 
-    /// Whether `proof` is the answer of a process that knows this token and listens on `port`.
+    /// Whether `proof` is the answer of a process that has this token and listens on `port`.
     pub(crate) fn is_proof(&self, port: u16, nonce: &Nonce, proof: &str) -> bool {
         HEXLOWER
             .decode(proof.as_bytes())

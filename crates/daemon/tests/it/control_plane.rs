@@ -1,4 +1,4 @@
-//! The control plane of a real daemon, asked by everybody who should not.
+//! The control plane of a real daemon, and requests that it must refuse.
 #![cfg(unix)]
 
 use crate::common::{Bench, contains, eventually, is_alive};

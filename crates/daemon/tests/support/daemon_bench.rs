@@ -7,8 +7,8 @@
 //!
 //! * `drain/pending` exists: rows wait; a drain removes it.
 //! * `drain/count`: how many drains ran.
-//! * `drain/slow` exists: a drain lasts until it is gone or the daemon wants to stop.
-//! * `drain/deaf` exists: a drain lasts until it is gone, whatever the daemon wants.
+//! * `drain/slow` exists: a drain lasts until it is gone or the daemon stops.
+//! * `drain/deaf` exists: a drain lasts until it is gone, also while the daemon stops.
 //! * `drain/scope` exists: the login on disk names its content.
 
 use daemon::control::client::ControlClient;

@@ -96,7 +96,7 @@ fn judge_results(ids: &[&str], answer: &HttpAnswer) -> BatchJudgement {
     let mut answered: Vec<Option<ItemVerdict>> = vec![None; ids.len()];
     let mut unknown_ids = 0;
     for result in results {
-        // An odd result spoils no other.
+        // An invalid result affects no other.
         let Ok(result) = read_object::<EventResult>(result.get().as_bytes()) else { continue };
         let position = result.event_id.as_deref().and_then(|id| positions.get(id));
         match position.and_then(|at| answered.get_mut(*at)) {

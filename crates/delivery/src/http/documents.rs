@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-/// The answer to a batch of events. Each result is read alone, so that an odd one spoils no other.
+/// The answer to a batch of events. Each result is read alone, so that an invalid one affects no other.
 #[derive(Debug, Deserialize)]
 pub struct BatchResults<'a> {
     /// One for each event.

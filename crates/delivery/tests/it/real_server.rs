@@ -179,7 +179,7 @@ fn browser_login_works_and_its_end_is_noticed() {
     let mut source = TokenSource::for_login(&context).unwrap();
     source.bearer().unwrap();
     let session = machine.stored().unwrap();
-    // Logged out somewhere else: the server knows the session no more.
+    // Logged out elsewhere: the server no longer has the session.
     assert_eq!(log_out(&context, true).unwrap().revoked, Revoked::Yes);
     machine.store(&session);
     let error = source.renewed_bearer().unwrap_err();

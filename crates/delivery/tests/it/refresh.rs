@@ -17,7 +17,7 @@ fn renewed() -> Value {
     json!({"access_token": "acc-2", "refresh_token": "ref-2", "expires_in": 3600, "generation": 2})
 }
 
-/// A server that rotates the refresh token once and knows the old one no more.
+/// A server that rotates the refresh token once and refuses the old one afterwards.
 fn rotating() -> Stub {
     let rotated = Mutex::new(false);
     Stub::start(move |seen, _| {

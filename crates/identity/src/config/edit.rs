@@ -56,7 +56,7 @@ impl ConfigEdit {
     }
 
     /// Like [`ConfigEdit::begin`], also for a file with an invalid value under a known key: setting that
-    /// key corrects it. The file has to be TOML, and [`ConfigEdit::commit`] still wants a valid result.
+    /// key corrects it. The file has to be TOML, and [`ConfigEdit::commit`] still requires a valid result.
     ///
     /// # Errors
     /// [`ConfigEditError`]: busy, or not TOML.

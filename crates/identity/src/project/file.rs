@@ -36,7 +36,7 @@ struct ProjectFile {
     project: Option<ProjectSection>,
 }
 
-/// Read as text whatever it looks like: a node id of digits stays the text it is.
+/// Always read as text: a node id of digits stays as it is.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct ProjectSection {

@@ -279,7 +279,7 @@ fn refresh_by_another_program_keeps_the_issuer() {
         identity::refresh_card(&world.home(), &found).expect("a card");
         let again = login(&world);
         assert_eq!((again.card, again.issuer.as_deref()), (CardUse::Used, expected), "{id}");
-        // A write of our own, which knows no issuer either, keeps it.
+        // A write of our own, without an issuer, keeps it.
         log_in(&world, &Session { session_id: id.to_owned(), issuer: None, ..session() });
         assert_eq!(login(&world).issuer.as_deref(), expected, "{id}");
     }

@@ -173,7 +173,7 @@ fn check_sources(project: &Project, mission: &MissionDirectory, checks: &[Check]
 pub struct Capturing<'a> {
     /// The version of this program.
     pub tool_version: &'a str,
-    /// Whether the user wants it to end.
+    /// Whether the user has interrupted it.
     pub interrupted: &'a dyn Fn() -> bool,
     /// Called with each check before it is run.
     pub begins: &'a dyn Fn(&Check),

@@ -22,8 +22,8 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// `materialize`: writes `status.json` from what can be read of the log. Gives its content, and what is odd about
-/// the files that it is made from. A local command.
+/// `materialize`: writes `status.json` from what can be read of the log. Returns its content, and warnings about its
+/// source files. A local command.
 pub fn materialize(project: &Project, mission: Option<&str>, clock: &Clock) -> Result<(Value, Vec<String>)> {
     let (mission, bad_meta) = project.view_mission(mission)?;
     let lock = lock_mission(project, &mission.slug)?;
@@ -297,7 +297,7 @@ impl BoardHeading {
 /// The work packages of a mission, by id.
 type Headings = BTreeMap<String, BoardHeading>;
 
-/// Adds the work package files of a mission to `known`; and what is odd about them.
+/// Adds the work package files of a mission to `known`, and returns the warnings about them.
 pub(super) fn headings(mission: &MissionDirectory, mut known: Headings) -> (Headings, Vec<String>) {
     let mut warnings = Vec::new();
     let files = read_wp_files(&mission.path).unwrap_or_else(|error| {

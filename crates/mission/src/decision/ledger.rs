@@ -55,7 +55,7 @@ impl OriginFlow {
         name.parse().ok()
     }
 
-    /// Whether 3.2.0rc11 knows it, which refuses a ledger with another one.
+    /// Whether 3.2.0rc11 has it: that release refuses a ledger with another one.
     pub const fn is_early(self) -> bool {
         matches!(self, Self::Charter | Self::Specify | Self::Plan)
     }

@@ -42,7 +42,7 @@ pub enum SkipReason {
 }
 
 impl SkipReason {
-    /// Whether the next command may find otherwise, without anybody editing the document.
+    /// Whether the next command may find otherwise, without an edit of the document.
     pub(crate) const fn is_momentary(&self) -> bool {
         matches!(self, Self::DeletedAfterScan | Self::ContentHashMismatch | Self::ReadError(_))
     }

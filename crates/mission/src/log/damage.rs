@@ -98,7 +98,7 @@ const RETROSPECTIVE: [&str; 3] =
     ["RetrospectiveCaptured", "RetrospectiveCaptureFailed", "RetrospectiveSkipped"];
 
 /// Reads a JSON object as a row. The order of the questions is that of the releases up to 3.2.7. A row that
-/// moves nothing and is of no kind that this release knows is a row of a newer one.
+/// moves nothing and is of no kind of this release is a row of a newer one.
 fn read_object(map: &Map<String, Value>) -> Result<Row, String> {
     let text = |key: &str| map.get(key).and_then(Value::as_str);
     match map.get("kind").filter(|kind| !kind.is_null()) {

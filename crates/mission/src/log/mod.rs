@@ -337,7 +337,7 @@ impl Log {
         })
     }
 
-    /// Warnings about the log: its damaged lines, and what is odd about it.
+    /// Warnings about the log, its damaged lines among them.
     pub fn warnings(&self, mission_slug: &str) -> Vec<String> {
         self.damage_lines(mission_slug).into_iter().chain(self.oddity_line()).collect()
     }

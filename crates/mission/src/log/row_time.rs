@@ -81,7 +81,7 @@ impl Latest {
         }
     }
 
-    /// The time of a row that the clock would give the time `wanted`, and what is odd about it.
+    /// The time of a row that the clock would give the time `wanted`, and a warning about it.
     fn after(&self, log: &Log, subject: &str, wanted: &str) -> Result<(String, Option<String>)> {
         let exhausted = |bound: Option<&Bound>| MissionError::no_later_time(log.path(), subject, bound);
         let by_instant = self.instant.as_ref();

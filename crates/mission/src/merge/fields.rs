@@ -81,7 +81,7 @@ fn merge_packages(sides: &Sides<Object>) -> Result<Object, Vec<String>> {
         None => Ok(none.clone()),
         Some(_) => Err(vec!["work_packages".to_owned()]),
     })?;
-    // Equal moves on both sides are conflicts too: whether they are one row or two, only the log knows.
+    // Equal moves on both sides are conflicts too: only the log shows whether they are one row or two.
     let moved = |side: &Object| -> BTreeSet<String> {
         let keys = side.keys().chain(packages.base.keys());
         keys.filter(|id| side.get(*id) != packages.base.get(*id)).cloned().collect()

@@ -83,7 +83,7 @@ fn draft_of_lane_row(row: &LaneRow, event_type: &'static str, background: &Backg
     }
 }
 
-/// Evidence as the contract wants it: at least one repository, and the review.
+/// Evidence as the contract requires it: at least one repository, and the review.
 fn evidence_of(evidence: &Value, background: &Background<'_>) -> Value {
     let strings = |value: &Value, keys: &[&str]| -> Value {
         let pairs = keys.iter().filter_map(|key| Some(((*key).to_owned(), value.get(key)?.clone())));

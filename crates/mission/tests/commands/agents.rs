@@ -397,7 +397,7 @@ fn log_with_rows_of_both_dialects_is_read_and_written_as_current() {
     let log = ready.at("status.events.jsonl");
     let rows = ready.world.read(&log);
     assert!(rows.contains(r#""from_lane": "planned""#) && !rows.contains("genesis"), "{rows}");
-    // Another release goes on with the mission: a package of its own, and a subtask.
+    // Another release continues the mission: a package of its own, and a subtask.
     let seed = json!({
         "actor": "finalize-tasks", "at": "2026-08-01T10:00:00+00:00", "event_id": "01KZ0000000000000000000001",
         "execution_mode": "worktree", "force": false, "from_lane": "genesis", "mission_slug": ready.slug,

@@ -1,4 +1,4 @@
-//! The projects that a queue DB knows.
+//! The projects that a queue DB names.
 
 use super::active::{check_version, read_meta};
 use super::reader::read_only;
@@ -14,7 +14,7 @@ use std::path::Path;
 /// that its rows were bound to earlier, and those of rows that no command has bound yet.
 ///
 /// # Errors
-/// When the file cannot be read. An absent file knows no project.
+/// When the file cannot be read. An absent file names no project.
 pub fn observe_projects(path: &Path) -> Result<BTreeSet<Place>, ObserveError> {
     let seen = read_only(path, Role::Active, |conn| {
         let ours = check_version(path, &read_meta(conn)?)? > 0;

@@ -1,4 +1,4 @@
-//! Waiting rows one by one, and the facts that a queue knows already.
+//! Waiting rows one by one, and the facts that a queue has already.
 
 use super::active::{check_version, read_meta};
 use super::paged::{PAGE_BYTES, PAGE_ROWS, Paged, RowPage};

@@ -1,4 +1,4 @@
-//! Files that are damaged, that waited for a rollback, that are newer, that stood open to everybody.
+//! Files that are damaged, need a rollback, are newer, or were readable by every user.
 
 use crate::support::*;
 use contract::FaultCode;
@@ -280,7 +280,7 @@ fn file_that_is_no_database_is_not_salvaged_and_stays() {
     assert_eq!(fs_err::read_dir(home.root()).expect("a listing").count(), 1, "nothing is left behind");
 }
 
-/// A writer that dies between two pages of a commit leaves a hot journal.
+/// A writer that is killed between two pages of a commit leaves a hot journal.
 fn leave_hot_journal(path: &Path) {
     let conn = Connection::open(path).expect("a database");
     conn.execute_batch("PRAGMA journal_mode = DELETE; PRAGMA cache_size = 2; BEGIN IMMEDIATE")

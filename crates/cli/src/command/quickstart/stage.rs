@@ -156,7 +156,7 @@ impl QuickstartStage {
         self.dress(&mut command);
         command
             .env(contract::switch::VARIABLE, "1")
-            // The story starts its daemon itself, where everybody can see it.
+            // The quickstart starts its daemon by a visible command.
             .env("SPEC_KITTY_NO_DAEMON", "1")
             .current_dir(self.path("repo"))
             .stdin(Stdio::null());

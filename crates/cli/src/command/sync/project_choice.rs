@@ -72,7 +72,7 @@ fn of_directory(context: &CommandContext) -> Result<ProjectChoice, CliError> {
     }
 }
 
-/// The projects that this home knows, with their slugs.
+/// The projects that this home names, with their slugs.
 #[derive(Debug, Default)]
 struct KnownProjects {
     projects: BTreeMap<String, BTreeSet<String>>,

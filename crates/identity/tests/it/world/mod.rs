@@ -18,7 +18,7 @@ pub(crate) fn recorded(name: &str) -> PathBuf {
 
 /// A recorded JSON document.
 pub(crate) fn recorded_json(name: &str) -> serde_json::Value {
-    // The recorder's JSON knows a number that JSON does not.
+    // The recorder's JSON has a number that JSON does not allow.
     let text = fs::read_to_string(recorded(name)).expect("a document").replace(": Infinity", ": null");
     serde_json::from_str(&text).expect("JSON")
 }

@@ -313,7 +313,7 @@ fn changes(
     changes
 }
 
-/// Refuses overlapping or empty claims; returns what looks odd.
+/// Refuses overlapping or empty claims; returns the warnings.
 pub(crate) fn judge_owners(
     project: &Project,
     packages: &Packages,

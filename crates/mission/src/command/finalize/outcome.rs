@@ -207,7 +207,7 @@ fn ids(judged: &Judged, wanted: impl Fn(&super::completion::Completed) -> bool) 
 }
 
 impl Validated {
-    /// Everything that looks odd.
+    /// All warnings.
     pub fn oddities(&self) -> Vec<String> {
         [
             &self.ownership_warnings[..],
@@ -249,7 +249,7 @@ impl Validated {
 }
 
 impl Finalized {
-    /// Everything that looks odd.
+    /// All warnings.
     pub fn oddities(&self) -> Vec<String> {
         [
             &self.ownership_warnings[..],

@@ -292,7 +292,7 @@ impl OtherStores {
     }
 }
 
-/// Whether a queue DB has a row of this key, or knows what became of one, whatever its content.
+/// Whether a queue DB has a row of this key or a record of one, with any content.
 fn is_known(conn: &Connection, table: LegacyTable, key: &LegacyKey) -> Result<bool, Abort> {
     let has = |name: &str| conn.table_exists(None, name);
     if has("imported")?
