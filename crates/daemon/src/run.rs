@@ -199,16 +199,16 @@ fn establish(
 }
 
 /// Longest wait of a starter for a daemon that is shutting down, and the interval of its checks.
-const FAREWELL_PATIENCE: Duration = Duration::from_secs(15);
-const FAREWELL_LOOK: Duration = Duration::from_millis(25);
+const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(15);
+const SHUTDOWN_LOOK: Duration = Duration::from_millis(25);
 
 /// Takes the claim; where the holder of the lock is just stopping, after it.
 fn take_after_shutdown(home: &Home) -> Result<Claim, TakeError> {
-    let deadline = Instant::now() + FAREWELL_PATIENCE;
+    let deadline = Instant::now() + SHUTDOWN_PATIENCE;
     loop {
         match Claim::take(home) {
             Err(TakeError::Held) if Instant::now() < deadline && observe_stopping(home) => {
-                std::thread::sleep(FAREWELL_LOOK);
+                std::thread::sleep(SHUTDOWN_LOOK);
             }
             taken => return taken,
         }

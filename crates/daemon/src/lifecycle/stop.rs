@@ -20,7 +20,7 @@ use system::process::{HandleError, ProcessHandle, Signal};
 /// Time for the daemon to answer.
 const ANSWER: Duration = Duration::from_secs(2);
 /// Time for a daemon that agreed: its shutdown and a little more.
-const FAREWELL: Duration = Duration::from_secs(14);
+const AGREED: Duration = Duration::from_secs(14);
 /// Time for a daemon that got a signal and may not be able to act on it.
 const SIGNALLED: Duration = Duration::from_secs(5);
 /// Time for the holder of the lock to write its record: a daemon that starts or ends holds it without.
@@ -281,10 +281,10 @@ fn stop_holder(home: &Home, cause: &ShutdownCause, force: bool) -> Result<Gone, 
     let proven = proven.or_else(|| Holder::prove(home, record.as_deref()?, asked.as_ref().ok()));
     let recorded = record.as_ref().map(|record| record.pid);
     match (asked, proven) {
-        (Ok(answer), Some(holder)) if holder.wait(FAREWELL) => {
+        (Ok(answer), Some(holder)) if holder.wait(AGREED) => {
             left(home, instance.as_deref(), i64::from(answer.pid), Ended::Asked)
         }
-        (Ok(answer), None) if is_left(home, instance.as_deref(), FAREWELL) => {
+        (Ok(answer), None) if is_left(home, instance.as_deref(), AGREED) => {
             // Not known to be the holder, so only waited for.
             if let Ok(process) = ProcessHandle::open(answer.pid) {
                 let _ = process.wait(LINGERING);

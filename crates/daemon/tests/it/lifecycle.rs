@@ -349,7 +349,7 @@ fn holder_with_another_start_time_is_never_signalled() {
 }
 
 #[test]
-fn replacement_waits_for_the_farewell_of_the_old_one() {
+fn replacement_waits_for_the_shutdown_of_the_old_one() {
     let bench = Bench::logged_in();
     let old = bench.start();
     bench.touch("slow");

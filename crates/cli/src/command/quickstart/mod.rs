@@ -49,7 +49,7 @@ impl Verb for QuickstartArgs {
         // Whatever happened, nothing that was started here stays behind.
         stage.strike();
         told?;
-        render::say(&farewell(&stage));
+        render::say(&closing_text(&stage));
         Ok(Report::silent())
     }
 }
@@ -233,7 +233,7 @@ impl WaitingCounts {
     }
 }
 
-fn farewell(stage: &QuickstartStage) -> String {
+fn closing_text(stage: &QuickstartStage) -> String {
     let path = |name: &str| contract::text::path(&stage.path(name));
     let quoted = |name: &str| contract::remedy::shell_word(&stage.path(name).to_string_lossy());
     format!(
