@@ -15,7 +15,7 @@ use crate::git::branch_commit::{BranchFiles, Tip, create_branch};
 use crate::git::{check_may_commit, check_quiet, commit_or_undo};
 use crate::lane::Lane;
 use crate::log::{self, LaneRow, Log, Row};
-use crate::mission_log::{MissionLog, read_logs_elsewhere, read_mission_log};
+use crate::mission_log::{MissionLog, each_row, read_logs_elsewhere, read_mission_log};
 use crate::outgoing::payload::{Background, Draft, HistoryEntry, draft_of_history, draft_of_row};
 use crate::outgoing::{
     CaptureReport, CaptureState, Documents, Memory, Origin, Outgoing, Stamp, draft_to_row, plan_dossier_rows,
@@ -27,7 +27,7 @@ use contract::{Consent, ExitCode};
 use identity::ProjectIdentity;
 use queue::{Capacity, Capture, NewRow, Place, Prepared, QueueError, Settled, Witness, Writer};
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use system::Machine;
@@ -49,6 +49,8 @@ pub(crate) struct Change {
     pub(crate) notes: Vec<String>,
     /// Rows that the log holds already and that are to be captured.
     pub(crate) recorded: Vec<Row>,
+    /// The same, of a whole log: they are read once more when they are captured.
+    pub(crate) logged: LoggedRows,
     /// Whether documents whose index event is missing are captured whatever is remembered of them.
     pub(crate) restores_index: bool,
     /// Whether documents stay out of the capture.
@@ -68,6 +70,17 @@ pub(crate) struct Change {
     pub(crate) history: Vec<(HistoryEntry, PathBuf)>,
     /// Files to commit, and the message.
     pub(crate) commit: Option<(Vec<PathBuf>, String)>,
+}
+
+/// Which rows of a mission's log are to be captured: all that become events, but for the refused ones.
+#[derive(Debug, Default)]
+pub(crate) struct LoggedRows {
+    /// How many they are.
+    pub(crate) count: u64,
+    /// The id of the first.
+    pub(crate) first: Option<String>,
+    /// The ids of rows that the published contract refuses.
+    pub(crate) refused: HashSet<String>,
 }
 
 /// Result of a change that was carried out.
@@ -124,6 +137,7 @@ impl Change {
             rows: Vec::new(),
             notes,
             recorded: Vec::new(),
+            logged: LoggedRows::default(),
             restores_index: false,
             rows_only: false,
             directories: Vec::new(),
@@ -134,6 +148,12 @@ impl Change {
             history: Vec::new(),
             commit: None,
         }
+    }
+
+    /// A change of `mission` that writes nothing and so needs no row of its log.
+    pub(crate) fn of_captured(mission: MissionDirectory) -> Self {
+        let log = MissionLog::of_new_mission(&mission.path);
+        Self::of(mission, log)
     }
 
     /// Whether git is in a state for what is to be committed. To be asked before the mission is locked: a lock
@@ -329,28 +349,39 @@ impl Change {
             false => Vec::new(),
         };
         let known = KnownDocuments { key: &key, lost: &lost };
-        let (rows, memory) = self.rows_to_capture(project, outgoing, clock, &origin, known)?;
-        if rows.is_empty() {
-            return Ok(Captive { state: CaptureState::Captured, settled: Some(settled), pending: None });
+        let mut preparing = Preparing {
+            writer,
+            capture: Capture {
+                place: place(project, &origin),
+                mission_slug: self.mission.slug.clone(),
+                rows: Vec::new(),
+            },
+            prepared: None,
+        };
+        match self.prepare_rows(project, outgoing, clock, &origin, known, &mut preparing) {
+            Ok(memory) => Ok(Captive {
+                state: CaptureState::Captured,
+                settled: Some(settled),
+                pending: preparing.into_pending(memory),
+            }),
+            Err(cause) => {
+                let pending = preparing.into_pending(None);
+                Captive { state: CaptureState::Captured, settled: None, pending }.withdraw();
+                Err(cause)
+            }
         }
-        let capture =
-            Capture { place: place(project, &origin), mission_slug: self.mission.slug.clone(), rows };
-        let prepared = writer.prepare(&capture).map_err(refused)?;
-        Ok(Captive {
-            state: CaptureState::Captured,
-            settled: Some(settled),
-            pending: Some(Box::new(Pending { writer, prepared, memory })),
-        })
     }
 
-    fn rows_to_capture(
+    /// Prepares the rows. Returns what is remembered of the documents once they are confirmed.
+    fn prepare_rows(
         &self,
         project: &Project,
         outgoing: &Outgoing<'_>,
         clock: &Clock,
         origin: &Origin,
         known: KnownDocuments<'_>,
-    ) -> Result<(Vec<NewRow>, Option<Memory>)> {
+        preparing: &mut Preparing,
+    ) -> Result<Option<Memory>> {
         let background = Background {
             aggregate_id: self.mission.aggregate_id(),
             meta: self.mission.meta.as_ref(),
@@ -360,17 +391,18 @@ impl Change {
         };
         let facts = self.recorded.iter().chain(&self.rows);
         let drafts: Vec<_> = facts.filter_map(|row| draft_of_row(row, &background)).collect();
-        let log_row =
-            |draft: &Draft| Witness::LogRow { log: self.log_path(), event_id: draft.event_id.clone() };
+        let add_draft = |preparing: &mut Preparing, stamp: &mut Stamp, draft: Draft| {
+            let witness = Witness::LogRow { log: self.log_path(), event_id: draft.event_id.clone() };
+            preparing.add(draft_to_row(draft, origin, stamp, witness)?)
+        };
         if self.rows_only {
             let mut stamp = stamp(outgoing, drafts.len() as u64)?;
-            let rows = drafts.into_iter().map(|draft| {
-                let witness = log_row(&draft);
-                draft_to_row(draft, origin, &mut stamp, witness)
-            });
-            return Ok((rows.collect::<Result<_>>()?, None));
+            drafts.into_iter().try_for_each(|draft| add_draft(preparing, &mut stamp, draft))?;
+            preparing.store()?;
+            return Ok(None);
         }
-        let anchor = drafts.first().map(|draft| draft.event_id.clone());
+        let first_draft = drafts.first().map(|draft| draft.event_id.clone());
+        let anchor = self.logged.first.clone().or(first_draft);
         let (overlay, log) = (&self.files, self.log_path());
         let added = self.log.plan_append_to_checkout(&self.rows)?;
         let appended = Appended { path: &log, bytes: added.as_bytes() };
@@ -389,22 +421,80 @@ impl Change {
         let mut memory =
             Memory::read(project, &self.mission.slug, outgoing.permit.scope(), known.key, &namespace);
         memory.forget(known.lost);
-        let history = self.history.len() as u64;
-        let mut stamp = stamp(outgoing, drafts.len() as u64 + history + documents.event_count(&memory))?;
-        let mut rows = Vec::new();
+        let facts = self.logged.count + drafts.len() as u64 + self.history.len() as u64;
+        let mut stamp = stamp(outgoing, facts + documents.event_count(&memory))?;
+        if self.logged.count > 0 {
+            let (mut left, mut done) = (self.logged.count, Ok(()));
+            each_row(project, &self.mission, |row| {
+                // A row that another program appended since they were counted has no value of the clock.
+                if left == 0 || done.is_err() || self.logged.is_refused(&row) {
+                    return;
+                }
+                if let Some(draft) = draft_of_row(&row, &background) {
+                    left -= 1;
+                    done = add_draft(preparing, &mut stamp, draft);
+                }
+            })?;
+            done?;
+        }
         for draft in drafts {
-            let witness = log_row(&draft);
-            rows.push(draft_to_row(draft, origin, &mut stamp, witness)?);
+            add_draft(preparing, &mut stamp, draft)?;
         }
         for (entry, file) in &self.history {
             let bytes = overlay.get(file).map(Vec::as_slice).unwrap_or_default();
             let witness =
                 Witness::File { path: file.clone(), sha256: crate::dossier::index::sha256_hex(bytes) };
             let draft = draft_of_history(entry, clock.ulid(), clock.now().iso());
-            rows.push(draft_to_row(draft, origin, &mut stamp, witness)?);
+            preparing.add(draft_to_row(draft, origin, &mut stamp, witness)?)?;
         }
-        rows.extend(plan_dossier_rows(&documents, origin, &mut stamp, clock, &mut memory)?);
-        Ok((rows, Some(memory)))
+        for row in plan_dossier_rows(&documents, origin, &mut stamp, clock, &mut memory)? {
+            preparing.add(row)?;
+        }
+        preparing.store()?;
+        Ok(Some(memory))
+    }
+}
+
+impl LoggedRows {
+    fn is_refused(&self, row: &Row) -> bool {
+        row.event_id().is_some_and(|id| self.refused.contains(id))
+    }
+}
+
+/// How many rows are prepared together: a long log is not in memory.
+const PREPARED_TOGETHER: usize = 1000;
+
+/// Rows of a command that are being prepared.
+#[derive(Debug)]
+struct Preparing {
+    writer: Writer,
+    /// The next rows.
+    capture: Capture,
+    /// Those before them.
+    prepared: Option<Prepared>,
+}
+
+impl Preparing {
+    fn add(&mut self, row: NewRow) -> Result<()> {
+        self.capture.rows.push(row);
+        if self.capture.rows.len() < PREPARED_TOGETHER { Ok(()) } else { self.store() }
+    }
+
+    /// Stores the rows that were added.
+    fn store(&mut self) -> Result<()> {
+        match &mut self.prepared {
+            _ if self.capture.rows.is_empty() => {}
+            Some(prepared) => self.writer.prepare_more(prepared, &self.capture).map_err(refused)?,
+            None => self.prepared = Some(self.writer.prepare(&self.capture).map_err(refused)?),
+        }
+        self.capture.rows.clear();
+        Ok(())
+    }
+
+    /// What is to be confirmed or withdrawn, if anything.
+    fn into_pending(self, memory: Option<Memory>) -> Option<Box<Pending>> {
+        let Self { writer, prepared, .. } = self;
+        Some(Box::new(Pending { writer, prepared: prepared?, memory }))
     }
 }
 

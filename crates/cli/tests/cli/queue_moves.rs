@@ -5,6 +5,7 @@ use crate::worlds::*;
 use contract::Scope;
 use rusqlite::Connection;
 use serde_json::Value;
+use std::fmt::Write as _;
 use testkit::reference_queue::{PROJECT, ReferenceQueue};
 use testkit::tree::{difference, snapshot};
 use testkit::world::{SERVER, TEAM, USER, session};
@@ -91,6 +92,48 @@ fn history_is_captured_after_a_preview_and_once() {
     assert_eq!((count(&db, "queue"), count(&db, "body_upload_queue")), rows);
     let preview = world.run(["sync", "capture", "--history", slug, "--json"]).exits(2).json();
     assert_eq!((&preview["new"], &preview["known"]), (&0.into(), &facts.into()));
+}
+
+/// A log of this length is captured in several transactions.
+#[test]
+fn long_history_is_captured_in_order_or_refused_whole() {
+    const ROWS: usize = 2_500;
+    let world = logged_in();
+    let created =
+        world.run(["agent", "mission", "create", "widgets", "--local-only", "--json"]).exits(0).json();
+    let slug = created["mission_slug"].as_str().unwrap();
+    let log = world.work().join("kitty-specs").join(slug).join("status.events.jsonl");
+    let mut text = std::fs::read_to_string(&log).unwrap();
+    for row in 0..ROWS {
+        let (from, to) = [("planned", "claimed"), ("claimed", "planned")][row % 2];
+        let _ = writeln!(
+            text,
+            "{{\"actor\": \"dev\", \"at\": \"2026-12-01T00:00:00.{row:06}+00:00\", \"event_id\": \"01KVX{row:021}\", \
+             \"evidence\": null, \"execution_mode\": \"worktree\", \"force\": true, \"from_lane\": \"{from}\", \
+             \"mission_slug\": \"{slug}\", \"policy_metadata\": null, \"reason\": \"again\", \"review_ref\": null, \
+             \"to_lane\": \"{to}\", \"wp_id\": \"WP01\"}}"
+        );
+    }
+    std::fs::write(&log, &text).unwrap();
+    world.write_config(&format!("[sync]\nserver_url = \"{SERVER}\"\nmax_queue_size = 2000\n"));
+    let full = world.run(["sync", "capture", "--history", slug, "--yes"]).exits(1);
+    assert!(full.stderr.contains("`sync.max_queue_size` is 2000"), "{}", full.stderr);
+    let db = scoped(&world);
+    assert_eq!((count(&db, "queue"), count(&db, "prepared")), (0, 0), "nothing is captured in part");
+
+    world.write_config(&format!("[sync]\nserver_url = \"{SERVER}\"\nmax_queue_size = 9000\n"));
+    let done = world.run(["sync", "capture", "--history", slug, "--yes", "--json"]).exits(0).json();
+    assert_eq!(done["events"]["WPStatusChanged"], ROWS, "{done:#}");
+    assert_eq!(done["capture"]["waiting"], count(&db, "queue") + count(&db, "body_upload_queue"), "{done:#}");
+    // In the order of the log, each with a later value of the clock, all caused by the first.
+    let mut select = db.prepare("SELECT event_id, data FROM queue ORDER BY timestamp, id").unwrap();
+    let rows = select.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))).unwrap();
+    let rows: Vec<(String, Value)> =
+        rows.map(Result::unwrap).map(|(id, data)| (id, serde_json::from_str(&data).unwrap())).collect();
+    let moved: Vec<&String> = rows.iter().map(|(id, _)| id).filter(|id| id.starts_with("01KVX")).collect();
+    assert!(moved.len() == ROWS && moved.is_sorted());
+    assert!(rows.iter().map(|(_, event)| event["lamport_clock"].as_u64().unwrap()).is_sorted());
+    assert!(rows[1..].iter().all(|(_, event)| event["causation_id"] == rows[0].0.as_str()));
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::mission_log::{each_row, view_mission_log};
 use crate::outgoing::payload::{Background, draft_of_row};
 use crate::outgoing::{CaptureReport, Origin, Stamp, draft_to_row};
 use crate::project::{MissionDirectory, Project};
-use crate::transaction::{Change, Done};
+use crate::transaction::{Change, Done, LoggedRows};
 use queue::Witness;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -88,25 +88,31 @@ pub fn plan(
         ids: Vec::new(),
         capture: CaptureReport::default(),
     };
-    let mut change = Change::of(mission, log);
+    // Nothing is written, so the rows of the log are not kept: they are read again one by one.
+    let notes = log.notes().to_vec();
+    drop(log);
+    let mut change = Change::of_captured(mission);
+    change.notes = notes;
     change.restores_index = true;
-    change.recorded = judge_rows(project, &change, &mut history)?;
+    judge_rows(project, &change, &mut history)?;
+    change.logged = LoggedRows {
+        count: history.events.values().sum(),
+        first: history.ids.first().cloned(),
+        refused: history.refused.iter().map(|row| row.event_id.clone()).collect(),
+    };
     Ok(Planned { request: request.clone(), change: Some(change), outcome: history, plan })
 }
 
-/// The rows that can be captured.
-fn judge_rows(project: &Project, change: &Change, history: &mut History) -> Result<Vec<Row>> {
-    let mut rows = Vec::new();
+/// Counts the rows that can be captured, and those that cannot.
+fn judge_rows(project: &Project, change: &Change, history: &mut History) -> Result<()> {
     each_row(project, &change.mission, |row| match judge_row(project, change, &row) {
         None => history.stays += 1,
         Some(Ok(event_type)) => {
             *history.events.entry(event_type.to_owned()).or_default() += 1;
             history.ids.extend(row.event_id().map(str::to_owned));
-            rows.push(row);
         }
         Some(Err(refused)) => history.refused.push(refused),
-    })?;
-    Ok(rows)
+    })
 }
 
 /// The event type of a row that can be captured; none for a row that stays. It is judged as it will be captured, but

@@ -16,7 +16,6 @@ use crate::error::Result;
 use crate::instant::Instant;
 use crate::log::{self, Row};
 use crate::meta::read_meta;
-use crate::mission_log::MissionLog;
 use crate::outgoing::{CaptureReport, CaptureState, Outgoing};
 use crate::project::{MissionDirectory, Project};
 use crate::transaction::{Change, checkout_of, lock, lock_mission, refused};
@@ -189,9 +188,7 @@ fn capture(
     for MissionRows { slug, directory, rows } in new_rows(project, record, clock.now())? {
         let held = lock_mission(project, &slug)?;
         let mission = mission_of(project, slug, directory)?;
-        // Nothing is written, so no row of it is needed.
-        let log = MissionLog::of_new_mission(&mission.path);
-        let mut change = Change::of(mission, log);
+        let mut change = Change::of_captured(mission);
         change.rows_only = true;
         for row in rows {
             match judge_row(project, &change, &row) {

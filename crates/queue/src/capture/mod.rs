@@ -94,6 +94,9 @@ pub struct Settled {
     pub parked: u64,
 }
 
+/// How many rows one transaction makes wait: another command waits for its end.
+const CONFIRMED_TOGETHER: i64 = 1000;
+
 /// Adds facts to a queue; needs a [`CapturePermit`].
 #[derive(Debug)]
 pub struct Writer {
@@ -136,43 +139,59 @@ impl Writer {
     /// Rows that are known already are counted and left as they are, so a repeat is a no-op. One that was
     /// parked as `not_in_log` is no longer: the row takes its place.
     pub fn prepare(&mut self, capture: &Capture) -> Result<Prepared, QueueError> {
-        prepared::check(capture)?;
-        let Capacity(capacity) = self.capacity;
-        let path = self.store.path().to_owned();
-        let prepared = self.store.write("prepare rows in", |tx| {
-            let prepared = prepared::insert(tx, capture)?;
-            if prepared.rows > 0 {
-                check_capacity(tx, capture, capacity, &path)?;
-            }
-            reached(FaultPoint::PrepareWritten);
-            Ok(prepared)
-        })?;
-        reached(FaultPoint::Prepared);
+        let mut prepared = Prepared { command: ulid::Ulid::generate().to_string(), rows: 0, already: 0 };
+        self.prepare_more(&mut prepared, capture)?;
         Ok(prepared)
     }
 
-    /// Makes prepared rows wait, in one transaction. To be called after the local write was verified.
-    ///
-    /// On failure the rows stay prepared, and the next settle of the mission finds their witness.
-    pub fn confirm(&mut self, prepared: Prepared) -> Result<Captured, QueueError> {
-        let captured = self.store.write("confirm rows in", |tx| {
-            let mut captured = prepared::confirm(tx, &prepared.command)?;
-            if captured.events > 0 {
-                unindexed::make_due(tx)?;
+    /// Stores further rows of the same command as prepared, in a transaction of their own: very many rows are not
+    /// in memory together. On failure, the rows that were prepared before are to be withdrawn.
+    pub fn prepare_more(&mut self, prepared: &mut Prepared, capture: &Capture) -> Result<(), QueueError> {
+        prepared::check(capture)?;
+        let Capacity(capacity) = self.capacity;
+        let path = self.store.path().to_owned();
+        let (rows, already) = self.store.write("prepare rows in", |tx| {
+            let (rows, already) = prepared::insert(tx, &prepared.command, capture)?;
+            if rows > 0 {
+                check_capacity(tx, capture, capacity, &path)?;
             }
-            captured.already += prepared.already;
-            captured.waiting = waiting(tx, Kind::Event)? + waiting(tx, Kind::Body)?;
-            reached(FaultPoint::ConfirmWritten);
-            Ok(captured)
+            reached(FaultPoint::PrepareWritten);
+            Ok((rows, already))
         })?;
-        reached(FaultPoint::Confirmed);
-        Ok(captured)
+        prepared.rows += rows;
+        prepared.already += already;
+        reached(FaultPoint::Prepared);
+        Ok(())
+    }
+
+    /// Makes prepared rows wait, a thousand in a transaction. To be called after the local write was verified.
+    ///
+    /// On failure rows stay prepared, and the next settle of the mission finds their witness.
+    pub fn confirm(&mut self, prepared: Prepared) -> Result<Captured, QueueError> {
+        let mut captured = Captured { already: prepared.already, ..Captured::default() };
+        loop {
+            let is_last = self.store.write("confirm rows in", |tx| {
+                let is_last = prepared::confirm(tx, &prepared.command, CONFIRMED_TOGETHER, &mut captured)?;
+                if is_last {
+                    if captured.events > 0 {
+                        unindexed::make_due(tx)?;
+                    }
+                    captured.waiting = waiting(tx, Kind::Event)? + waiting(tx, Kind::Body)?;
+                }
+                reached(FaultPoint::ConfirmWritten);
+                Ok(is_last)
+            })?;
+            reached(FaultPoint::Confirmed);
+            if is_last {
+                return Ok(captured);
+            }
+        }
     }
 
     /// Deletes prepared rows, in one transaction, because their local write was undone. A repeated command
     /// prepares its own.
     ///
-    /// On failure the rows stay prepared, and the next settle of the mission parks them.
+    /// On failure the rows stay prepared, and the next settle of the mission finds their witness or parks them.
     pub fn withdraw(&mut self, prepared: Prepared) -> Result<(), QueueError> {
         self.store.write("take prepared rows back from", |tx| {
             tx.prepare_cached("DELETE FROM prepared WHERE command = ?1")?.execute([&prepared.command])?;

@@ -1,6 +1,6 @@
 //! The `prepared` table: rows whose local write is not yet confirmed.
 
-use super::{Capture, Captured, Prepared};
+use super::{Capture, Captured};
 use crate::consent::Hold;
 use crate::error::QueueError;
 use crate::origin::{self, PlaceId};
@@ -33,14 +33,13 @@ pub(crate) fn check(capture: &Capture) -> Result<(), QueueError> {
     Ok(())
 }
 
-/// Stores the rows of a capture that are not known yet. A row that an interrupted command left here is
-/// taken over: it is the same fact.
-pub(crate) fn insert(tx: &Transaction<'_>, capture: &Capture) -> Result<Prepared, Abort> {
-    let command = ulid::Ulid::generate().to_string();
+/// Stores the rows of a capture that are not known yet; returns how many, and how many are known. A row that an
+/// interrupted command left here is taken over: it is the same fact.
+pub(crate) fn insert(tx: &Transaction<'_>, command: &str, capture: &Capture) -> Result<(u64, u64), Abort> {
     let mut place = capture.place.clone();
     place.project_uuid = place.project_uuid.map(|uuid| uuid.to_lowercase());
     let place = origin::id_of(tx, &place)?;
-    let mut prepared = Prepared { command, rows: 0, already: 0 };
+    let (mut stored, mut already) = (0, 0);
     for row in &capture.rows {
         let (kind, key) = (row.kind(), row.key());
         let waits = match &row.content {
@@ -48,7 +47,7 @@ pub(crate) fn insert(tx: &Transaction<'_>, capture: &Capture) -> Result<Prepared
             Content::Body(body) => is_waiting_body(tx, body)?,
         };
         if waits || has_an_answer(tx, kind, &key)? {
-            prepared.already += 1;
+            already += 1;
             continue;
         }
         // The same content, parked as `not_in_log`, is this row: it must not wait twice.
@@ -62,7 +61,7 @@ pub(crate) fn insert(tx: &Transaction<'_>, capture: &Capture) -> Result<Prepared
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         )?
         .execute(params![
-            prepared.command,
+            command,
             capture.mission_slug,
             kind.stored(),
             key,
@@ -74,9 +73,9 @@ pub(crate) fn insert(tx: &Transaction<'_>, capture: &Capture) -> Result<Prepared
             head.to_string(),
             payload
         ])?;
-        prepared.rows += 1;
+        stored += 1;
     }
-    Ok(prepared)
+    Ok((stored, already))
 }
 
 /// Whether the fact needs no further capture: it was delivered, or is parked with the server's answer.
@@ -154,19 +153,23 @@ impl PreparedRow {
     }
 }
 
-/// Makes every prepared row of a command wait.
-pub(crate) fn confirm(tx: &Transaction<'_>, command: &str) -> Result<Captured, Abort> {
-    let mut captured = Captured::default();
+/// Makes the first `most` prepared rows of a command wait; false when there may be more.
+pub(crate) fn confirm(
+    tx: &Transaction<'_>,
+    command: &str,
+    most: i64,
+    captured: &mut Captured,
+) -> Result<bool, Abort> {
     let ids: Vec<i64> = tx
-        .prepare_cached("SELECT id FROM prepared WHERE command = ?1 ORDER BY id")?
-        .query_map([command], |row| row.get(0))?
+        .prepare_cached("SELECT id FROM prepared WHERE command = ?1 ORDER BY id LIMIT ?2")?
+        .query_map(params![command, most], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
     let mut queueing = Queueing::new(tx)?;
-    for id in ids {
-        let row = PreparedRow::read(tx, id)?;
-        confirm_row(tx, &mut queueing, &row, &mut captured)?;
+    for id in &ids {
+        let row = PreparedRow::read(tx, *id)?;
+        confirm_row(tx, &mut queueing, &row, captured)?;
     }
-    Ok(captured)
+    Ok((ids.len() as i64) < most)
 }
 
 /// Makes one prepared row wait.

@@ -1,7 +1,7 @@
 //! The crash matrix: a process is killed at every fault point. Afterwards every acknowledged row is there, none is
 //! there twice after the next run, and none is under another account.
 
-use crate::stage::{Stage, assert_migrated, legacy_of_two, lines, once, unnamed};
+use crate::stage::{PREPARED_TOGETHER, Stage, assert_migrated, legacy_of_two, lines, once, unnamed};
 use crate::support::*;
 use crate::victim::{Act, perform};
 use queue::fault_point::FaultPoint;
@@ -72,6 +72,29 @@ fn killed_capture_loses_no_acknowledged_or_logged_row() {
         assert_eq!(stage.waiting(&scope()), once(earlier.iter().copied().chain(OURS), 'c'), "{point:?}");
         assert_eq!(stage.count(&scope(), "body_upload_queue"), 1, "{point:?}");
         assert!(!stage.queue(&other_scope()).exists() && !stage.legacy().exists(), "{point:?}");
+    }
+}
+
+/// A capture of so many rows takes several transactions of each kind; the first of them is met.
+#[test]
+fn killed_long_capture_waits_whole_or_not_at_all() {
+    for point in [FaultPoint::Prepared, FaultPoint::ConfirmWritten, FaultPoint::Confirmed] {
+        let (_dir, stage) = stage();
+        let ids: Vec<String> =
+            (0..2 * PREPARED_TOGETHER + 500).map(|number| format!("01L{number:05}")).collect();
+        let all = once(ids.iter().map(String::as_str), 'c');
+        let capture = Act::Capture { ids: ids.clone(), bodies: Vec::new() };
+        assert!(perform(&stage, &scope(), &capture, Some(point)), "{point:?} was reached");
+        let confirmed = if point == FaultPoint::Confirmed { 1000 } else { 0 };
+        assert_eq!(stage.waiting(&scope()).len(), confirmed, "{point:?}");
+
+        let settled = stage.settle(&scope());
+        let logged = point != FaultPoint::Prepared;
+        assert_eq!(settled.parked, if logged { 0 } else { PREPARED_TOGETHER as u64 }, "{point:?}");
+        assert_eq!(stage.waiting(&scope()), if logged { all.clone() } else { BTreeMap::new() }, "{point:?}");
+        assert!(!perform(&stage, &scope(), &capture, None));
+        let (prepared, parked) = (stage.count(&scope(), "prepared"), stage.parked(&scope()).len());
+        assert_eq!((stage.waiting(&scope()), prepared, parked), (all, 0, 0), "{point:?}");
     }
 }
 

@@ -15,6 +15,9 @@ use std::path::{Path, PathBuf};
 /// The mission of every capture.
 const MISSION: &str = "kitty-widgets";
 
+/// How many rows of a long capture are prepared in one transaction.
+pub const PREPARED_TOGETHER: usize = 1000;
+
 /// A home of one machine, shared by several processes.
 #[derive(Clone, Debug)]
 pub struct Stage {
@@ -91,9 +94,14 @@ impl Stage {
             let witness = Witness::Row { kind: queue::Kind::Event, key: anchor.clone() };
             NewRow::body(body(path, "text"), witness)
         });
-        let rows = events.chain(bodies).collect();
-        let capture = Capture { place: place(), mission_slug: MISSION.to_owned(), rows };
-        let prepared = writer.prepare(&capture)?;
+        let rows: Vec<NewRow> = events.chain(bodies).collect();
+        let mut captures = rows.chunks(PREPARED_TOGETHER).map(|rows| Capture {
+            place: place(),
+            mission_slug: MISSION.to_owned(),
+            rows: rows.to_vec(),
+        });
+        let mut prepared = writer.prepare(&captures.next().expect("rows"))?;
+        captures.try_for_each(|capture| writer.prepare_more(&mut prepared, &capture))?;
         append(&self.log(), ids.iter().map(|id| format!("{{\"event_id\": \"{id}\"}}")));
         let captured = writer.confirm(prepared)?;
         append(&self.acks(), ids.iter().cloned());
