@@ -3,10 +3,13 @@
 use super::exchange::encode_batch;
 use super::report::RowTally;
 use crate::classify::{BatchJudgement, ErrorText, ItemVerdict, judge_batch};
-use crate::http::HttpAnswer;
+use crate::http::{HttpAnswer, SendError};
 use crate::plan::BatchSize;
 use contract::wire::batch::FRAME_BYTES;
 use queue::{Outcome, OutgoingEvent, RowOutcome};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::thread::JoinHandle;
 
 /// Events of one project as they leave: `data` is the text that is sent.
 pub(super) struct ReadyBatch {
@@ -35,6 +38,70 @@ impl Piece {
     }
 }
 
+/// Batches that are on their way, oldest first: each of another project, and together no more than one request may
+/// hold.
+#[derive(Default)]
+pub(super) struct Flights(VecDeque<Flight>);
+
+struct Flight {
+    batch: Arc<ReadyBatch>,
+    sending: Sending,
+}
+
+/// A request that a thread sends; or its answer, when the system has no thread left.
+enum Sending {
+    Thread(JoinHandle<Result<HttpAnswer, SendError>>),
+    Done(Box<Result<HttpAnswer, SendError>>),
+}
+
+/// At most so many requests are on their way at once.
+pub(crate) const AT_ONCE: usize = 4;
+
+impl Flights {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn batches(&self) -> impl Iterator<Item = &ReadyBatch> {
+        self.0.iter().map(|flight| &*flight.batch)
+    }
+
+    /// Whether a batch may leave beside the others. Batches of one project never do: they have an order.
+    pub(super) fn have_room_for(&self, batch: &ReadyBatch, room: BatchSize) -> bool {
+        let events = self.batches().chain([batch]).map(|batch| batch.whole.size.events).sum();
+        let bytes = self.batches().chain([batch]).map(|batch| batch.whole.size.bytes).sum();
+        let is_other = self.batches().all(|other| other.project_uuid != batch.project_uuid);
+        self.is_empty() || (is_other && self.0.len() < AT_ONCE && BatchSize { events, bytes }.fits(room))
+    }
+
+    /// Sends a batch, by a thread of its own.
+    pub(super) fn start(
+        &mut self,
+        batch: ReadyBatch,
+        send: impl Fn(&[u8]) -> Result<HttpAnswer, SendError> + Send + Sync + 'static,
+    ) {
+        let batch = Arc::new(batch);
+        let sent = Arc::clone(&batch);
+        let work = Arc::new(move || send(&sent.whole.packed));
+        let thread = std::thread::Builder::new().spawn({
+            let work = Arc::clone(&work);
+            move || work()
+        });
+        let sending = thread.map_or_else(|_| Sending::Done(Box::new(work())), Sending::Thread);
+        self.0.push_back(Flight { batch, sending });
+    }
+
+    /// Waits for the answer to the oldest; nothing when none is on its way.
+    pub(super) fn land(&mut self) -> Option<(Arc<ReadyBatch>, Result<HttpAnswer, SendError>)> {
+        let Flight { batch, sending } = self.0.pop_front()?;
+        let sent = match sending {
+            Sending::Thread(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+            Sending::Done(sent) => *sent,
+        };
+        Some((batch, sent))
+    }
+}
+
 /// The answer to one piece of a batch.
 pub(super) struct Answered {
     pub(super) judgement: BatchJudgement,
@@ -55,12 +122,12 @@ impl Answered {
 
 /// A batch whose every event the server has, and that is not recorded yet.
 pub(super) struct AcceptedBatch {
-    pub(super) batch: ReadyBatch,
+    pub(super) batch: Arc<ReadyBatch>,
     pub(super) outcomes: Vec<Outcome>,
 }
 
 impl AcceptedBatch {
-    pub(super) fn of(batch: ReadyBatch, verdicts: &[ItemVerdict]) -> Self {
+    pub(super) fn of(batch: Arc<ReadyBatch>, verdicts: &[ItemVerdict]) -> Self {
         let outcomes = batch.events.iter().zip(verdicts).map(|(event, verdict)| {
             let is_new = *verdict == ItemVerdict::Delivered;
             (event.row, event.digest, if is_new { RowOutcome::Delivered } else { RowOutcome::Duplicate })

@@ -1,9 +1,10 @@
 //! Delivery of events: reads a batch, sends it, records the answer.
 //!
-//! While a batch is on its way, answers to batches before it are recorded and the batch after it is read. A batch of
-//! which the server does not take every event is cut up and settled before anything else leaves.
+//! While batches are on their way, answers to batches before them are recorded and the next batch is read. It leaves
+//! at once if it is of another project, and small. A batch of which the server does not take every event is cut up and
+//! settled before anything else leaves.
 
-use super::batch::{AcceptedBatch, Answered, Piece, ReadyBatch};
+use super::batch::{AcceptedBatch, Answered, Flights, Piece, ReadyBatch};
 use super::exchange::{batch_request, unauthorized};
 use super::report::Failure;
 use super::sent::batch_spans;
@@ -11,7 +12,7 @@ use super::streak::Refused;
 use super::{DrainEnd, DrainRun, unix_now};
 use crate::backoff::{plan_delay, random_fraction};
 use crate::classify::{BatchJudgement, Category, ItemVerdict};
-use crate::http::{Bearer, HttpRequest};
+use crate::http::HttpRequest;
 use crate::outgoing_event::plan_outgoing;
 use crate::plan::BatchSplitter;
 use contract::wire::batch::FRAME_BYTES;
@@ -21,9 +22,6 @@ use std::borrow::Cow;
 
 /// Reason of an event that is parked as a conflict.
 const CONTENT_DIFFERS: &str = "the server holds other content under this id and keeps it";
-
-/// The next batch, read while another one is on its way.
-type Ahead = Result<Option<ReadyBatch>, DrainEnd>;
 
 /// So many accepted batches are recorded together, or fewer as soon as they hold [`TOGETHER_ROWS`]: a commit takes
 /// longer than a small batch.
@@ -37,14 +35,19 @@ fn are_enough(accepted: &[AcceptedBatch]) -> bool {
 
 impl DrainRun<'_> {
     pub(super) fn send_events(&mut self) -> Result<(), DrainEnd> {
-        let mut accepted = Vec::new();
-        let ended = self.send_batches(&mut accepted);
-        // Whatever ended it, the answers in hand are recorded.
+        let (mut flights, mut accepted) = (Flights::default(), Vec::new());
+        let ended = self.send_batches(&mut flights, &mut accepted);
+        // Whatever ended it, the answers in hand and those still to come are recorded.
+        let landed = self.land_rest(&mut flights, &mut accepted);
         let recorded = self.record_accepted(&mut accepted);
-        ended.and(recorded)
+        ended.and(landed).and(recorded)
     }
 
-    fn send_batches(&mut self, accepted: &mut Vec<AcceptedBatch>) -> Result<(), DrainEnd> {
+    fn send_batches(
+        &mut self,
+        flights: &mut Flights,
+        accepted: &mut Vec<AcceptedBatch>,
+    ) -> Result<(), DrainEnd> {
         let mut next: Option<ReadyBatch> = None;
         loop {
             self.check_cancelled()?;
@@ -62,12 +65,21 @@ impl DrainRun<'_> {
             let is_ahead = ahead.is_some();
             let batch = match ahead {
                 Some(batch) => batch,
+                // Nothing more may leave beside what is on its way.
+                None if !flights.is_empty() => {
+                    self.land(flights, accepted)?;
+                    continue;
+                }
                 None => {
                     self.record_accepted(accepted)?;
                     let Some(batch) = self.read_batch()? else { return Ok(()) };
                     batch
                 }
             };
+            if !flights.have_room_for(&batch, self.pace.room()) {
+                next = self.land(flights, accepted)?.then_some(batch);
+                continue;
+            }
             let bearer = self.tokens.bearer()?;
             // Another decision since the batch was chosen: it is chosen again.
             if self.tokens.config().version() != batch.version {
@@ -83,27 +95,13 @@ impl DrainRun<'_> {
                 self.send_pieces(&batch, None)?;
                 continue;
             }
-            let (answered, ahead) = self.send_whole(&bearer, &batch, accepted)?;
-            // An error of the work that was done meanwhile ends the drain after the answer was used.
-            match answered {
-                None => drop(ahead?),
-                Some(Answered {
-                    judgement: BatchJudgement::Items { verdicts, unknown_ids },
-                    is_success,
-                    ..
-                }) if verdicts.iter().all(is_accepted) => {
-                    self.report.unknown_ids += unknown_ids as u64;
-                    accepted.push(AcceptedBatch::of(batch, &verdicts));
-                    self.advance(accepted);
-                    self.observe(is_success, &verdicts)?;
-                    next = ahead?;
-                }
-                Some(answered) => {
-                    self.record_accepted(accepted)?;
-                    self.send_pieces(&batch, Some(answered))?;
-                    ahead?;
-                }
-            }
+            let (team_id, client) = (self.team_id.clone(), self.context.client.clone());
+            let destination = self.tokens.destination().clone();
+            flights.start(batch, move |packed| {
+                let request = HttpRequest { bearer: Some(&bearer), ..batch_request(packed, &team_id) };
+                client.send(&destination, &request)
+            });
+            next = self.work_ahead(flights, accepted)?;
         }
     }
 
@@ -123,40 +121,67 @@ impl DrainRun<'_> {
         }
     }
 
-    /// Sends a batch as one request. While it is on its way answers before it are recorded and the next batch is
-    /// read: the next one leaves only after this answer. There is no answer if the batch must be chosen again.
-    fn send_whole(
-        &mut self,
-        bearer: &Bearer,
-        batch: &ReadyBatch,
-        accepted: &mut Vec<AcceptedBatch>,
-    ) -> Result<(Option<Answered>, Ahead), DrainEnd> {
-        let (team_id, client) = (self.team_id.clone(), self.context.client.clone());
-        let destination = self.tokens.destination().clone();
-        let request = HttpRequest { bearer: Some(bearer), ..batch_request(&batch.whole.packed, &team_id) };
-        let send = || client.send(&destination, &request);
-        let (sent, ahead) = std::thread::scope(|threads| {
-            let Ok(sending) = std::thread::Builder::new().spawn_scoped(threads, send) else {
-                // The system has no thread left: one after the other.
-                return (send(), self.work_ahead(batch, accepted));
-            };
-            let ahead = self.work_ahead(batch, accepted);
-            (sending.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), ahead)
-        });
-        let answer = self.answer_of(sent, request, batch.version)?;
-        Ok((answer.map(|answer| Answered::of(batch.events.iter(), &answer)), ahead))
+    /// Waits for the oldest answer that is awaited, and uses it. False: a batch that was read meanwhile must be read
+    /// again, because the answer may have changed what leaves next.
+    fn land(&mut self, flights: &mut Flights, accepted: &mut Vec<AcceptedBatch>) -> Result<bool, DrainEnd> {
+        let Some((batch, sent)) = flights.land() else { return Ok(true) };
+        let team_id = self.team_id.clone();
+        let request = batch_request(&batch.whole.packed, &team_id);
+        let Some(answer) = self.answer_of(sent, request, batch.version)? else { return Ok(false) };
+        match Answered::of(batch.events.iter(), &answer) {
+            Answered { judgement: BatchJudgement::Items { verdicts, unknown_ids }, is_success, .. }
+                if verdicts.iter().all(is_accepted) =>
+            {
+                self.report.unknown_ids += unknown_ids as u64;
+                accepted.push(AcceptedBatch::of(batch, &verdicts));
+                self.advance(accepted);
+                self.observe(is_success, &verdicts)?;
+                Ok(true)
+            }
+            answered => {
+                self.record_accepted(accepted)?;
+                self.send_pieces(&batch, Some(answered))?;
+                Ok(false)
+            }
+        }
     }
 
-    /// Records accepted batches if they are enough, and reads the next batch, unless its size depends on the
-    /// answer that is awaited.
-    fn work_ahead(&mut self, batch: &ReadyBatch, accepted: &mut Vec<AcceptedBatch>) -> Ahead {
+    /// Waits for the answers that are still awaited when a drain ends, and uses what they say of single rows.
+    fn land_rest(
+        &mut self,
+        flights: &mut Flights,
+        accepted: &mut Vec<AcceptedBatch>,
+    ) -> Result<(), DrainEnd> {
+        while let Some((batch, sent)) = flights.land() {
+            self.report.requests += 1;
+            let Ok(answer) = sent else { continue };
+            let judgement = Answered::of(batch.events.iter(), &answer).judgement;
+            let BatchJudgement::Items { verdicts, unknown_ids } = judgement else { continue };
+            self.report.unknown_ids += unknown_ids as u64;
+            if verdicts.iter().all(is_accepted) {
+                accepted.push(AcceptedBatch::of(batch, &verdicts));
+                continue;
+            }
+            let events: Vec<_> = batch.events.iter().collect();
+            self.record_verdicts(&events, &verdicts, &batch.whole.packed)?;
+        }
+        Ok(())
+    }
+
+    /// Records accepted batches if they are enough, and reads the next batch, unless its size depends on an answer
+    /// that is awaited.
+    fn work_ahead(
+        &mut self,
+        flights: &Flights,
+        accepted: &mut Vec<AcceptedBatch>,
+    ) -> Result<Option<ReadyBatch>, DrainEnd> {
         if are_enough(accepted) {
             self.record_accepted(accepted)?;
         }
         if self.event_streak.is_probing() {
             return Ok(None);
         }
-        let unrecorded = accepted.iter().map(|accepted| &accepted.batch).chain([batch]);
+        let unrecorded = accepted.iter().map(|accepted| &*accepted.batch).chain(flights.batches());
         self.skip.set_under_way(unrecorded.flat_map(|batch| &batch.events).map(|event| event.row));
         let next = self.read_batch();
         self.skip.set_under_way(std::iter::empty());

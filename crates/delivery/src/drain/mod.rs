@@ -2,8 +2,8 @@
 //!
 //! Owns the order (events first, then the bodies that depend on them), the one-drain-per-scope lock and the
 //! report. Never deletes a row: the queue records outcomes and writes a receipt as a row leaves. No
-//! transaction is open across a request: a batch is read into memory, sent, and its answer recorded. While one
-//! batch of events is on its way, the answer to the one before is recorded and the next one is read.
+//! transaction is open across a request: a batch is read into memory, sent, and its answer recorded. While
+//! batches of events are on their way, answers to those before are recorded and the next one is read.
 //!
 //! Invariants:
 //! * without an [`EgressPermit`] nothing can be called here, and no byte leaves unless the permit's account
@@ -22,6 +22,7 @@ mod report;
 mod sent;
 mod streak;
 
+pub(crate) use batch::AT_ONCE;
 pub use report::{
     BodiesWaiting, DrainReport, DrainStopped, Failure, RowTally, StoppedBy, StoppedProject, failure_report,
 };

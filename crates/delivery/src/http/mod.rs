@@ -23,6 +23,7 @@ pub use bearer::{BadToken, Bearer};
 pub use error::SendError;
 pub use proxy::ProxySettings;
 
+use crate::drain::AT_ONCE;
 use crate::server_address::ServerAddress;
 use contract::text;
 use contract::wire::endpoint::{CONTRACT_HEADER, CONTRACT_VERSION, RECEIPTS_HEADER, TEAM_HEADER, user_agent};
@@ -196,6 +197,7 @@ impl Client {
             .accept("application/json")
             .timeout_connect(Some(CONNECT_TIMEOUT))
             .max_idle_age(MAX_IDLE)
+            .max_idle_connections_per_host(AT_ONCE)
             // Decided for each request, by `ProxySettings`.
             .proxy(None)
             .tls_config(TlsConfig::builder().root_certs(roots).build())
