@@ -5,7 +5,7 @@
 
 pub mod report;
 
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Timings of one operation.
@@ -89,24 +89,20 @@ pub struct ProcessCost {
 /// When it cannot be run or fails.
 #[allow(clippy::expect_used, reason = "a benchmark that cannot run has to stop")]
 pub fn process_cost(mut command: Command) -> ProcessCost {
-    let before = cpu_of("self", 13).unwrap_or_default();
+    let before = cpu_of_children();
     let start = Instant::now();
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("a process");
     let mut peak_kib = 0;
     let status = loop {
-        peak_kib = peak_of(&child).unwrap_or(peak_kib);
+        peak_kib = peak_of_process(child.id()).max(peak_kib);
         if let Some(status) = child.try_wait().expect("a process") {
             break status;
         }
         std::thread::sleep(Duration::from_millis(2));
     };
     assert!(status.success(), "{command:?} failed");
-    let cpu = cpu_of("self", 13).unwrap_or_default().saturating_sub(before);
+    let cpu = cpu_of_children().saturating_sub(before);
     ProcessCost { wall: start.elapsed(), cpu, peak_kib }
-}
-
-fn peak_of(child: &Child) -> Option<u64> {
-    high_water(&std::fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?)
 }
 
 /// The processor time of another process, `None` where the system does not tell.
@@ -120,6 +116,32 @@ fn cpu_of(process: &str, first: usize) -> Option<Duration> {
     let fields: Vec<&str> = stat.rsplit(')').next()?.split_whitespace().collect();
     let ticks = fields.get(first)?.parse::<u64>().ok()? + fields.get(first + 1)?.parse::<u64>().ok()?;
     Some(Duration::from_millis(ticks * 10))
+}
+
+/// The costs of `runs` processes: the median of the time, the mean of the processor time and the highest peak. For
+/// short ones, whose processor time is less than a step of the system's clock.
+///
+/// # Panics
+/// As [`process_cost`].
+pub fn mean_cost(runs: u32, command: impl Fn() -> Command) -> ProcessCost {
+    let costs: Vec<_> = (0..runs).map(|_| process_cost(command())).collect();
+    let mut walls: Vec<_> = costs.iter().map(|cost| cost.wall).collect();
+    walls.sort_unstable();
+    ProcessCost {
+        wall: walls.get(walls.len() / 2).copied().unwrap_or_default(),
+        cpu: costs.iter().map(|cost| cost.cpu).sum::<Duration>() / runs.max(1),
+        peak_kib: costs.iter().map(|cost| cost.peak_kib).max().unwrap_or_default(),
+    }
+}
+
+/// Peak resident memory of a process that runs, in KiB; zero where the system has no such mark.
+pub fn peak_of_process(id: u32) -> u64 {
+    std::fs::read_to_string(format!("/proc/{id}/status")).ok().and_then(|text| high_water(&text)).unwrap_or(0)
+}
+
+/// The processor time of all processes that this one waited for, in the steps of the system's clock.
+pub fn cpu_of_children() -> Duration {
+    cpu_of("self", 13).unwrap_or_default()
 }
 
 /// Peak resident memory of a process in KiB, by the high-water mark of the system: the highest of some

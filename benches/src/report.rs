@@ -1,6 +1,8 @@
 //! The report of one run: a table of goals and ratios, and cost against size as a plot.
 
+use crate::ProcessCost;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 /// Goal of a measurement.
 #[derive(Clone, Copy, Debug)]
@@ -82,11 +84,18 @@ fn shown(value: f64) -> String {
 
 /// The cost of one operation by size.
 #[derive(Clone, Debug)]
-pub struct Curve {
+struct Curve {
     /// The operation.
-    pub name: &'static str,
-    /// Rows, and milliseconds.
-    pub points: Vec<(f64, f64)>,
+    name: &'static str,
+    /// Whether it is drawn.
+    is_drawn: bool,
+    /// Rows, and what so many cost.
+    points: Vec<(f64, ProcessCost)>,
+}
+
+/// Milliseconds.
+pub fn milliseconds(took: Duration) -> f64 {
+    took.as_secs_f64() * 1e3
 }
 
 /// All of a run.
@@ -102,11 +111,20 @@ impl PerformanceReport {
         self.rows.push(row);
     }
 
-    /// Adds a point to the curve of an operation.
-    pub fn plot(&mut self, name: &'static str, size: f64, milliseconds: f64) {
+    /// Adds a point to the curve of an operation, which is drawn.
+    pub fn plot(&mut self, name: &'static str, size: f64, cost: ProcessCost) {
+        self.add_point(name, true, (size, cost));
+    }
+
+    /// Adds the cost of a verb at a size, which is listed and not drawn.
+    pub fn list(&mut self, name: &'static str, size: f64, cost: ProcessCost) {
+        self.add_point(name, false, (size, cost));
+    }
+
+    fn add_point(&mut self, name: &'static str, is_drawn: bool, point: (f64, ProcessCost)) {
         match self.curves.iter_mut().find(|curve| curve.name == name) {
-            Some(curve) => curve.points.push((size, milliseconds)),
-            None => self.curves.push(Curve { name, points: vec![(size, milliseconds)] }),
+            Some(curve) => curve.points.push(point),
+            None => self.curves.push(Curve { name, is_drawn, points: vec![point] }),
         }
     }
 
@@ -121,21 +139,36 @@ impl PerformanceReport {
         out
     }
 
-    /// Cost by size, and how many times it grows when the size grows tenfold between two points.
+    /// Cost by size, and how many times the time grows when the size grows tenfold, by two neighbouring sizes: ten
+    /// is linear.
     pub fn growth(&self) -> String {
         let mut out = String::from(
-            "| operation | rows: milliseconds | growth for ten times the rows |\n|---|---|---|\n",
+            "| verb | rows | time | processor time | peak memory | growth of the time for ten times the rows |\n\
+             |---|---|---|---|---|---|\n",
         );
-        for Curve { name, points } in &self.curves {
-            let list: Vec<String> =
-                points.iter().map(|(size, cost)| format!("{}: {}", shown(*size), shown(*cost))).collect();
-            let growth = points.windows(2).filter_map(|pair| {
-                let [(size, cost), (larger, more)] = pair else { return None };
-                let tens = (larger / size).log10();
-                (tens > 0.0).then(|| format!("{} x", shown((more / cost).powf(1.0 / tens))))
-            });
-            let _ =
-                writeln!(out, "| {name} | {} | {} |", list.join(", "), growth.collect::<Vec<_>>().join(", "));
+        for Curve { name, points, .. } in &self.curves {
+            let mut before: Option<(f64, f64)> = None;
+            for (size, cost) in points {
+                let wall = milliseconds(cost.wall);
+                let growth = before.filter(|(smaller, _)| size > smaller).map_or_else(
+                    String::new,
+                    |(smaller, less)| {
+                        format!("{} x", shown((wall / less).powf(1.0 / (size / smaller).log10())))
+                    },
+                );
+                let peak = match cost.peak_kib {
+                    0 => "-".to_owned(),
+                    peak => format!("{} MiB", shown(peak as f64 / 1024.0)),
+                };
+                let _ = writeln!(
+                    out,
+                    "| {name} | {} | {} ms | {} ms | {peak} | {growth} |",
+                    shown(*size),
+                    shown(wall),
+                    shown(milliseconds(cost.cpu)),
+                );
+                before = Some((*size, wall));
+            }
         }
         out
     }
@@ -143,7 +176,16 @@ impl PerformanceReport {
     /// The curves, both axes logarithmic.
     pub fn svg(&self) -> String {
         const COLOURS: [&str; 6] = ["#1b6ca8", "#c1440e", "#2e7d32", "#7b3f9e", "#8a6d00", "#555555"];
-        let points = || self.curves.iter().flat_map(|curve| &curve.points);
+        let drawn: Vec<(&str, Vec<(f64, f64)>)> = self
+            .curves
+            .iter()
+            .filter(|curve| curve.is_drawn)
+            .map(|curve| {
+                let points = curve.points.iter().map(|(size, cost)| (*size, milliseconds(cost.wall)));
+                (curve.name, points.collect())
+            })
+            .collect();
+        let points = || drawn.iter().flat_map(|(_, points)| points);
         let bounds = |pick: fn(&(f64, f64)) -> f64| {
             let low = points().map(pick).fold(f64::INFINITY, f64::min).max(1e-3);
             let high = points().map(pick).fold(0.0, f64::max).max(low);
@@ -176,7 +218,7 @@ impl PerformanceReport {
             at += 1.0;
         }
         let _ = writeln!(out, "<text x=\"320\" y=\"408\" text-anchor=\"middle\">rows</text>");
-        for (Curve { name, points }, colour) in self.curves.iter().zip(COLOURS.iter().cycle()) {
+        for ((name, points), colour) in drawn.iter().zip(COLOURS.iter().cycle()) {
             let line: Vec<String> =
                 points.iter().map(|(size, cost)| format!("{:.1},{:.1}", x(*size), y(*cost))).collect();
             let _ = writeln!(
@@ -225,10 +267,19 @@ mod tests {
     #[test]
     fn growth_of_a_linear_cost_is_tenfold() {
         let mut report = PerformanceReport::default();
-        report.plot("drain", 100.0, 2.0);
-        report.plot("drain", 10_000.0, 200.0);
-        assert!(report.growth().contains("| drain | 100: 2, 10000: 200 | 10.0 x |"), "{}", report.growth());
+        let cost = |milliseconds| ProcessCost {
+            wall: Duration::from_millis(milliseconds),
+            cpu: Duration::from_millis(milliseconds / 2),
+            peak_kib: 2048,
+        };
+        report.plot("drain", 100.0, cost(2));
+        report.plot("drain", 10_000.0, cost(200));
+        report.list("show", 100.0, cost(3));
+        let table = report.growth();
+        assert!(table.contains("| drain | 10000 | 200 ms | 100 ms | 2 MiB | 10.0 x |"), "{table}");
+        assert!(table.contains("| show | 100 | 3 ms | 1 ms | 2 MiB |  |"), "{table}");
         let svg = report.svg();
         assert!(svg.contains("points=\"70.0,") && svg.contains(">drain</text>"), "{svg}");
+        assert!(!svg.contains(">show</text>"), "{svg}");
     }
 }

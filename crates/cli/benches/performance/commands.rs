@@ -1,18 +1,17 @@
 //! Commands by the size of what they work on.
 
 use crate::BINARY;
-use crate::drain::milliseconds;
-use benches::report::{Goal, Measurement, PerformanceReport};
-use benches::{Timings, bare_process, peak_memory, process_cost};
+use benches::report::{Goal, Measurement, PerformanceReport, milliseconds};
+use benches::{ProcessCost, Timings, bare_process, cpu_of_children, peak_memory, process_cost};
 use std::fmt::Write as _;
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use testkit::World;
 use testkit::mission::Mission;
 use testkit::reference_queue::ReferenceQueue;
 use testkit::world::SERVER;
 
-const RUNS: usize = 100;
+const RUNS: u32 = 100;
 
 /// `sync status --check --json` and `--version`, against a process that does nothing.
 pub(crate) fn status(report: &mut PerformanceReport) {
@@ -30,12 +29,17 @@ pub(crate) fn status(report: &mut PerformanceReport) {
             command
         };
         let (mut ours, mut yardstick) = (Timings::of("status"), Timings::of("bare process"));
+        let mut cpu = Duration::ZERO;
         for _ in 0..RUNS {
+            let before = cpu_of_children();
             let code = ours.time(|| command().status().expect("the binary").code());
             assert_eq!(code, Some(0), "a coherent host");
+            cpu += cpu_of_children().saturating_sub(before);
             yardstick.time(bare_process);
         }
-        report.plot("status", f64::from(rows), milliseconds(ours.median()));
+        let peak_kib = peak_memory(command()).unwrap_or_default();
+        let cost = ProcessCost { wall: ours.median(), cpu: cpu / RUNS, peak_kib };
+        report.plot("status", f64::from(rows), cost);
         report.add(Measurement {
             what: format!("`sync status --check --json`, {rows} rows"),
             unit: "ms",
@@ -43,8 +47,8 @@ pub(crate) fn status(report: &mut PerformanceReport) {
             yardstick: Some(("a process that does nothing", milliseconds(yardstick.median()))),
             goal: Some(Goal::RatioAtMost(most)),
         });
-        if let (0, Some(peak)) = (rows, peak_memory(command())) {
-            report.add(mebibytes("... peak memory", peak, 9.0));
+        if rows == 0 && peak_kib > 0 {
+            report.add(mebibytes("... peak memory", peak_kib, 9.0));
         }
     }
 }
@@ -64,7 +68,7 @@ pub(crate) fn emit(report: &mut PerformanceReport) {
         let lines = std::fs::read_to_string(log).expect("the log").lines().count();
         let pass = start.elapsed();
         assert!(lines > rows, "the row was appended");
-        report.plot("capture (emit)", rows as f64, milliseconds(cost.wall));
+        report.plot("capture (emit)", rows as f64, cost);
         if rows == 100_000 {
             report.add(Measurement {
                 what: format!("`agent status emit` on a log of {rows} rows, processor time"),
@@ -78,27 +82,55 @@ pub(crate) fn emit(report: &mut PerformanceReport) {
     }
 }
 
-/// `sync capture --history` of a long log.
-pub(crate) fn history(report: &mut PerformanceReport) {
-    let rows = 40_000;
+/// How often two commands flush a file, counted by strace; nothing without it.
+pub(crate) fn flushes(report: &mut PerformanceReport) {
     let world = testkit::host::logged_in(BINARY);
-    let mission = planned(&world);
-    append(&mission, rows);
-    let mut command = world.command();
-    command.args(["sync", "capture", "--history", "tea-timer", "--yes"]);
-    let cost = process_cost(command);
-    report.add(mebibytes(
-        &format!("`sync capture --history` of {rows} rows, peak memory"),
-        cost.peak_kib,
-        40.0,
-    ));
-    report.add(Measurement {
-        what: "... processor time".into(),
-        unit: "ms",
-        value: milliseconds(cost.cpu),
-        yardstick: None,
-        goal: None,
-    });
+    let _ = planned(&world);
+    let emit =
+        ["agent", "status", "emit", "WP01", "--to", "claimed", "--actor", "dev", "--mission", "tea-timer"];
+    let create = ["agent", "mission", "create", "another-mission"];
+    for (argv, most) in [(&emit[..], 10.0), (&create, 12.0)] {
+        let directory = tempfile::tempdir().expect("a directory");
+        let trace = directory.path().join("trace");
+        let mut command = Command::new("strace");
+        command.args(["-f", "-e", "trace=fsync,fdatasync", "-o"]).arg(&trace).arg(BINARY).args(argv);
+        world.dress(&mut command);
+        let Ok(run) = command.stdin(Stdio::null()).output() else { return };
+        assert!(run.status.success(), "{argv:?}: {}", String::from_utf8_lossy(&run.stderr));
+        let calls = std::fs::read_to_string(trace).expect("the trace");
+        let calls = calls.lines().filter(|line| line.contains("sync(")).count();
+        report.add(Measurement {
+            what: format!("`{}`, flushes", argv.get(..3).unwrap_or_default().join(" ")),
+            unit: "",
+            value: calls as f64,
+            yardstick: None,
+            goal: Some(Goal::AtMost(most)),
+        });
+    }
+}
+
+/// `sync capture --history` of a log that grows.
+pub(crate) fn history(report: &mut PerformanceReport) {
+    for rows in [4_000, 40_000] {
+        let world = testkit::host::logged_in(BINARY);
+        let mission = planned(&world);
+        append(&mission, rows);
+        let mut command = world.command();
+        command.args(["sync", "capture", "--history", "tea-timer", "--yes"]);
+        let cost = process_cost(command);
+        report.plot("capture (history)", rows as f64, cost);
+        if rows == 40_000 {
+            let what = format!("`sync capture --history` of {rows} rows, peak memory");
+            report.add(mebibytes(&what, cost.peak_kib, 40.0));
+            report.add(Measurement {
+                what: "... processor time".into(),
+                unit: "ms",
+                value: milliseconds(cost.cpu),
+                yardstick: None,
+                goal: None,
+            });
+        }
+    }
 }
 
 /// `sync migrate`, against the same copy in SQL.
@@ -110,7 +142,7 @@ pub(crate) fn migration(report: &mut PerformanceReport) {
         let mut command = world.command();
         command.args(["sync", "migrate"]);
         let cost = process_cost(command);
-        report.plot("migration", f64::from(rows), milliseconds(cost.wall));
+        report.plot("migration", f64::from(rows), cost);
         if rows == 100_000 {
             report.add(mebibytes(
                 &format!("`sync migrate` of {rows} rows, peak memory"),
@@ -149,7 +181,7 @@ fn mebibytes(what: &str, kib: u64, most: f64) -> Measurement {
 }
 
 /// A mission whose work packages are planned.
-fn planned(world: &World) -> Mission {
+pub(crate) fn planned(world: &World) -> Mission {
     let mission = Mission::create(world, "tea-timer");
     mission.specified(world).planned().with_tasks();
     let _ = world.run(["agent", "mission", "finalize-tasks", "--mission", "tea-timer"]).exits(0);
@@ -157,7 +189,7 @@ fn planned(world: &World) -> Mission {
 }
 
 /// Appends lane rows that go round and end where they began.
-fn append(mission: &Mission, rows: usize) {
+pub(crate) fn append(mission: &Mission, rows: usize) {
     const ROUND: [&str; 5] = ["planned", "claimed", "in_progress", "for_review", "planned"];
     let mut text = mission.read("status.events.jsonl");
     for row in 0..rows.div_ceil(4) * 4 {

@@ -1,9 +1,10 @@
 //! A whole drain: `sync now` against a server of its own, both sides durable.
 
 use crate::BINARY;
-use benches::report::{Goal, Measurement, PerformanceReport};
-use benches::{ProcessCost, cpu_of_process, process_cost};
+use benches::report::{Goal, Measurement, PerformanceReport, milliseconds};
+use benches::{ProcessCost, cpu_of_process, peak_of_process, process_cost};
 use contract::event::ValidatedEvent;
+use contract::wire::endpoint::{CONTRACT_HEADER, CONTRACT_VERSION, EVENTS_BATCH, TEAM_HEADER};
 use identity::BuildInfo;
 use preflight::Boundary;
 use queue::{Capacity, Capture, NewRow, Place, Witness, Writer};
@@ -19,8 +20,8 @@ const PER_BATCH: usize = 1000;
 pub(crate) fn one_project(report: &mut PerformanceReport) {
     for rows in [1_000, 5_000, 20_000] {
         let (cost, server) = drain(1, rows);
-        report.plot("drain", rows as f64, milliseconds(cost.wall));
-        report.plot("ingest (server CPU)", rows as f64, milliseconds(server));
+        report.plot("drain", rows as f64, cost);
+        report.plot("ingest (processor time of the server)", rows as f64, server);
         if rows == 20_000 {
             let bare = bare(rows);
             let rate = |took: Duration| rows as f64 / took.as_secs_f64();
@@ -42,7 +43,7 @@ pub(crate) fn one_project(report: &mut PerformanceReport) {
             report.add(Measurement {
                 what: "... processor time of the server for each event".into(),
                 unit: "us",
-                value: each(server),
+                value: each(server.cpu),
                 yardstick: None,
                 goal: None,
             });
@@ -70,12 +71,44 @@ pub(crate) fn many_projects(report: &mut PerformanceReport) {
     });
 }
 
-pub(crate) fn milliseconds(took: Duration) -> f64 {
-    took.as_secs_f64() * 1e3
+/// Events sent alone, by several senders at once: what each costs the server.
+pub(crate) fn single_events(report: &mut PerformanceReport) {
+    const SENDERS: usize = 8;
+    const EACH: usize = 500;
+    let (_world, server) = testkit::host::with_server(BINARY);
+    let before = cpu_of_process(server.id()).unwrap_or_default();
+    std::thread::scope(|threads| {
+        for sender in 0..SENDERS {
+            let server = &server;
+            threads.spawn(move || {
+                let agent = ureq::Agent::new_with_defaults();
+                for number in 0..EACH {
+                    let event = event(sender * EACH + number, &project(0));
+                    let answer = agent
+                        .post(format!("{}{EVENTS_BATCH}", server.url()))
+                        .header("Authorization", format!("Bearer {}", server.token))
+                        .header(TEAM_HEADER, &server.team)
+                        .header(CONTRACT_HEADER, CONTRACT_VERSION)
+                        .content_type("application/json")
+                        .send(format!("{{\"events\":[{}]}}", event.text()))
+                        .expect("an answer");
+                    assert_eq!(answer.status(), 200);
+                }
+            });
+        }
+    });
+    let spent = cpu_of_process(server.id()).unwrap_or_default().saturating_sub(before);
+    report.add(Measurement {
+        what: "server, one event a request, processor time for each".into(),
+        unit: "us",
+        value: spent.as_secs_f64() * 1e6 / (SENDERS * EACH) as f64,
+        yardstick: None,
+        goal: Some(Goal::AtMost(150.0)),
+    });
 }
 
-/// The cost of delivering `each` rows of `projects` projects, and the processor time of the server.
-fn drain(projects: usize, each: usize) -> (ProcessCost, Duration) {
+/// The cost of delivering `each` rows of `projects` projects, and what the server uses for it.
+fn drain(projects: usize, each: usize) -> (ProcessCost, ProcessCost) {
     let (world, server) = waiting(projects, each);
     let before = cpu_of_process(server.id()).unwrap_or_default();
     let mut command = world.command();
@@ -84,7 +117,8 @@ fn drain(projects: usize, each: usize) -> (ProcessCost, Duration) {
     let spent = cpu_of_process(server.id()).unwrap_or_default().saturating_sub(before);
     let status = world.run(["sync", "status", "--json"]).exits(0).json();
     assert_eq!(status["active_queue"]["event_count"], 0, "everything is delivered");
-    (cost, spent)
+    // How long the server works is how long the drain takes: only its processor time is its own.
+    (cost, ProcessCost { wall: spent, cpu: spent, peak_kib: peak_of_process(server.id()) })
 }
 
 /// A home with rows that wait, and the server that takes them.

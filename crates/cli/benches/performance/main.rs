@@ -16,6 +16,7 @@
 mod commands;
 mod drain;
 mod instructions;
+mod verbs;
 
 use benches::report::PerformanceReport;
 use std::path::PathBuf;
@@ -26,14 +27,17 @@ const BINARY: &str = env!("CARGO_BIN_EXE_spec-kitty");
 /// A part of the run.
 type Part = (&'static str, fn(&mut PerformanceReport));
 
-const PARTS: [Part; 8] = [
+const PARTS: [Part; 11] = [
     ("instructions", instructions::counts),
     ("status", commands::status),
     ("emit", commands::emit),
+    ("flushes", commands::flushes),
     ("history", commands::history),
     ("migration", commands::migration),
     ("drain", drain::one_project),
     ("projects", drain::many_projects),
+    ("single", drain::single_events),
+    ("verbs", verbs::verbs),
     ("binary", commands::binary),
 ];
 
