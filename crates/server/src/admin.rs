@@ -38,7 +38,7 @@ pub struct CreatedAccount {
 pub struct ReplacedSecret {
     /// Shown once.
     pub approval_secret: SecretText,
-    /// What the old one had allowed.
+    /// Logins that the old one had allowed.
     pub ended: EndedLogins,
 }
 
@@ -51,7 +51,7 @@ pub struct IssuedCiToken {
     pub token: SecretText,
 }
 
-/// What becomes of private teamspaces whose only member is removed.
+/// Fate of private teamspaces whose only member is removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SoleTeams {
     /// The account is not removed.

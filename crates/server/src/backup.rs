@@ -26,7 +26,7 @@ const SIDE_FILES: [&str; 2] = ["-wal", "-shm"];
 /// Bound for damaged blocks; a stored block is smaller.
 const LARGEST_BLOCK: u64 = 256 * 1024 * 1024;
 
-/// What a verified backup contains.
+/// Contents of a verified backup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct BackupContents {
     /// Schema version of the database.
@@ -130,7 +130,7 @@ pub fn restore(
     Ok((contents, aside))
 }
 
-/// How to restore the last backup, which is named if it is known and still there.
+/// Remedy: restore the last backup, which is named if it is known and still there.
 pub(crate) fn restore_advice(data_dir: &Path) -> String {
     let last = LastBackup::read(data_dir).map(|last| last.file).filter(|file| Path::new(file).is_file());
     let file = last.map_or_else(|| "FILE".to_owned(), |file| argument(Path::new(&file)));
@@ -146,7 +146,7 @@ pub(crate) fn argument(path: &Path) -> String {
     contract::remedy::shell_word(&path.to_string_lossy())
 }
 
-/// What SQLite reports of a damaged database, on one line and without its heading.
+/// Report of SQLite on a damaged database, on one line and without its heading.
 pub(crate) fn damage(report: &str) -> String {
     let lines = report.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("***"));
     lines.collect::<Vec<_>>().join("; ")

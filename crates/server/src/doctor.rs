@@ -39,13 +39,13 @@ pub enum ServerCheck {
 /// The result of one check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ServerFinding {
-    /// What was examined.
+    /// Subject of the check.
     pub check: ServerCheck,
     /// Whether it is as it should be.
     pub ok: bool,
-    /// What was found.
+    /// Finding.
     pub detail: String,
-    /// What to do; none when it is as it should be.
+    /// Remedy; none when it is as it should be.
     pub remedy: Option<String>,
 }
 

@@ -87,7 +87,7 @@ impl ResolvesServerCert for CurrentCertificate {
     }
 }
 
-/// What a server needs to terminate TLS.
+/// TLS of a server: its files, the certificate in use, and the acceptor.
 #[derive(Clone)]
 pub(crate) struct Tls {
     files: TlsFiles,

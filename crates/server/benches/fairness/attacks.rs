@@ -1,4 +1,4 @@
-//! What the first account does.
+//! Attacks of the first account.
 
 use crate::client::{self, connect_from, exchange, request};
 use crate::world::{self, EMAIL, TEAM, World, body_of, event, indexed};

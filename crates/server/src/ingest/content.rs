@@ -1,4 +1,4 @@
-//! Whether two copies of an event have the same content.
+//! Content digest of an event: equal for two copies with the same content.
 //!
 //! The copies of one event differ by the program that sent them: order of keys, escapes, and the members
 //! that a sender adds for the transport or takes from its machine. None of them is content.

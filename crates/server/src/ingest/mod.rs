@@ -113,7 +113,7 @@ async fn record(app: &App, sighting: &Sighting, delivers: bool, rejections: Vec<
     }
 }
 
-/// Who sends events, to which teams, and how they are packed.
+/// Sender of events: account, machine, teams, and the encoding of the batch.
 struct Sender {
     account: String,
     /// The machine, as its login names it.

@@ -1,4 +1,4 @@
-//! What is recorded of a rejected event.
+//! Record of a rejected event.
 
 use crate::store::NewRejection;
 use contract::event::Rejection;

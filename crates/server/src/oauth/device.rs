@@ -206,7 +206,7 @@ fn page(
     approval::page(app, headers, fault, content)
 }
 
-/// What is known of the machine that asks. Its name is its own claim; the address is not.
+/// Description of the machine that asks. Its name is its own claim; the address is not.
 fn facts(request: &DeviceRequest) -> Vec<(&'static str, String)> {
     let claimed = (!request.machine.is_empty()).then(|| ("Machine", request.machine.clone()));
     let known = [("Address", request.origin.clone()), ("Requested at", request.requested_at.readable())];

@@ -92,7 +92,7 @@ pub struct EndedMembership {
     pub shares: u64,
 }
 
-/// What a change of an account ended.
+/// Logins that a change of an account ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EndedLogins {
     /// Sessions that ran.

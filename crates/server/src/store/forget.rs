@@ -1,6 +1,6 @@
 //! Forgetting a project: its events, bodies and shares.
 //!
-//! What stays of a row is a hash of its key, so that a copy that is sent again is a duplicate and a
+//! A hash of the key of each row stays, so that a copy that is sent again is a duplicate and a
 //! receipt is answered `forgotten`, never `missing`. A project can have millions of rows, so it is forgotten
 //! in steps, each of them one change; a forgetting that was interrupted is finished by asking again.
 

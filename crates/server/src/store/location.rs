@@ -1,4 +1,4 @@
-//! Where the state of a server is, and how options and environment name it.
+//! Location of the state of a server, from options and environment.
 
 use super::postgres::{DatabaseUrl, NotDatabaseUrl};
 use super::sqlite;
@@ -17,7 +17,7 @@ const PASSWORD_FILE_VARIABLE: &str = "PGPASSFILE";
 /// Bytes of a file with an address, or with passwords.
 const MOST_BYTES: u64 = 64 * 1024;
 
-/// Where the state of a server is.
+/// Location of the state of a server.
 #[derive(Clone, Debug)]
 pub enum StoreLocation {
     /// A directory with a SQLite database, for one server process.

@@ -33,7 +33,7 @@ const EVENT_BYTES: u64 = 300;
 /// The same of a body, beside its content.
 const BODY_BYTES: u64 = 300;
 
-/// What a pruning keeps.
+/// Rows that a pruning keeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retention {
     /// Rows that arrived within this time.
@@ -61,7 +61,7 @@ impl StoredRows {
     }
 }
 
-/// What a pruning would delete.
+/// Rows that a pruning would delete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PrunePlan {
     /// Rows that arrived before this time are deleted.

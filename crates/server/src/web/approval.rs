@@ -13,7 +13,7 @@ pub(crate) struct ApprovalPage<'a> {
     pub(crate) text: &'a str,
     /// The code to compare, as it is shown.
     pub(crate) user_code: Option<String>,
-    /// What is known of the machine that asks.
+    /// Description of the machine that asks.
     pub(crate) facts: Vec<(&'static str, String)>,
     pub(crate) asks_for_code: bool,
     /// Whether Deny works without e-mail address and secret.

@@ -1,4 +1,4 @@
-//! What every page has around its content: title, navigation, stylesheet.
+//! Frame of every page: title, navigation, stylesheet.
 
 use super::{account, machines, missions, style};
 use strum::{EnumIter, IntoEnumIterator};

@@ -109,7 +109,7 @@ fn shapes_of_earlier_clients_are_stored_and_flagged() {
     assert_eq!(held["rows"][0]["project_uuid"], Value::Null);
 }
 
-/// What the server holds of each event, by id, as it arrived.
+/// The stored bytes of each event, by id.
 fn contents(world: &World, token: &str) -> BTreeMap<String, String> {
     let held = world.get(token, "/api/v1/inspect/events?content=1");
     assert_eq!(held.status, 200, "{}", held.text());

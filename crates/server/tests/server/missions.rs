@@ -454,7 +454,7 @@ fn forgotten_project_has_no_missions() {
     assert!(ok(&browser.get("/missions")).contains("Again"));
 }
 
-/// What an earlier release stored: events without spans.
+/// Events without spans, as an earlier release stored them.
 const AS_BEFORE: &str = "DELETE FROM mission_spans; DELETE FROM missions; UPDATE projects SET name = '';
     UPDATE blocks SET spans_known = 0";
 

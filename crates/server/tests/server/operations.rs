@@ -1,4 +1,4 @@
-//! What operators see, and how a server starts and stops.
+//! Operations: health, metrics, logs, start and stop.
 
 use super::client::{raw, send};
 use super::world::{EMAIL, TEAM, World, event, hasty, statuses};

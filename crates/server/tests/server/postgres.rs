@@ -11,7 +11,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-/// What a cluster needs to distribute the tables by team. A table that is not listed belongs to teams.
+/// A cluster needs this to distribute the tables by team. A table that is not listed belongs to teams.
 #[test]
 #[ignore = "needs PostgreSQL"]
 fn every_unique_key_of_a_table_of_teams_begins_with_the_team() {

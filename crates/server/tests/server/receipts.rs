@@ -1,4 +1,4 @@
-//! Whether the server still has a row: answered for the team that asks.
+//! Receipts: the server answers the asking team which rows it still has.
 
 use super::client::Answer;
 use super::world::{BODY_FIELDS, TEAM, World, body_of, event, indexed, statuses};

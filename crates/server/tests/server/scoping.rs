@@ -110,7 +110,7 @@ pub(crate) const ROWS: &[Row] = &[
     row("FORGET_PROJECT", "POST", endpoint::FORGET_PROJECT, nothing, [401, 200, 200, 200]),
 ];
 
-/// What a visitor logs in with: a token for clients, a cookie for pages.
+/// Credentials of a visitor: a token for clients, a cookie for pages.
 pub(crate) struct Login {
     pub(crate) token: String,
     pub(crate) cookie: String,

@@ -15,7 +15,7 @@ const LONGEST_SLUG: usize = 1024;
 /// Longer names are cut.
 const LONGEST_NAME: usize = 300;
 
-/// What an event tells about its mission.
+/// Facts of an event that lead to its mission.
 pub(crate) struct MissionHint {
     slug: Option<String>,
     name: Option<String>,

@@ -4,7 +4,7 @@ use crate::store::sql::{Sql, SqlRow, Value};
 use crate::store::{Store, StoreError, TeamKey};
 use crate::time::UnixMillis;
 
-/// What an account sees.
+/// Teams and projects that an account sees.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sight {
     /// Its teams.
@@ -69,7 +69,7 @@ pub(in crate::store) const OF_PROJECT: &str =
 pub(in crate::store) const ONE: &str = "AND missions.key = ?2";
 
 impl Store {
-    /// What an account with these teams sees.
+    /// Teams and projects that an account with these teams sees.
     pub(crate) async fn sight(&self, teams: Vec<TeamKey>) -> Result<Sight, StoreError> {
         let mut shared = self.shared_with(teams.clone()).await?;
         shared.retain(|(team, _)| !teams.contains(team));

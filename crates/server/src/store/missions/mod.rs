@@ -25,7 +25,7 @@ pub(crate) use read::{EventCursor, EventFilter, MissionEvent, MissionEvents};
 pub(super) use removal::{remove_bodies, remove_spans};
 pub(super) use spans::{ACTIVITY_STEP, Spans, add_spans};
 
-/// What pages of missions ask and removals run, for the test of their plans.
+/// Statements of mission pages and removals, for the test of their plans.
 #[cfg(test)]
 pub(super) fn page_queries() -> Vec<String> {
     use list::{MISSION, OF_PROJECT, OF_TEAM, ONE};

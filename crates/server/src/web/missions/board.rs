@@ -1,4 +1,4 @@
-//! What the events of a mission add up to: its work packages with their lanes, and its progress over time.
+//! Board of a mission: the work packages with their lanes, and the progress over time, computed from its events.
 //!
 //! Pure. Moves are ordered as in the log of the mission: by instant, in one instant by
 //! [`contract::lane_order`], then by id.
@@ -24,12 +24,12 @@ pub(super) struct Package {
     /// Empty before its creation arrived.
     pub(super) title: String,
     pub(super) lane: Lane,
-    /// Who moved it last.
+    /// Actor of its last move.
     pub(super) actor: String,
     pub(super) moved_at: Option<FactInstant>,
 }
 
-/// How many work packages were in each lane, from an instant on.
+/// Number of work packages in each lane, from an instant on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Progress {
     pub(super) at: FactInstant,

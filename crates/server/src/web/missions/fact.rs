@@ -151,7 +151,7 @@ impl MissionFacts {
     }
 }
 
-/// What happened, and further facts of it.
+/// Title of an event, and further facts of it.
 fn title(event_type: &str, payload: &Node<'_>, facts: &mut MissionFacts) -> String {
     let text = |key: &str| payload.text(key).unwrap_or_default();
     match event_type {
