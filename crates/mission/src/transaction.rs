@@ -72,10 +72,10 @@ pub(crate) struct Change {
     pub(crate) commit: Option<(Vec<PathBuf>, String)>,
 }
 
-/// Which rows of a mission's log are to be captured: all that become events, but for the refused ones.
+/// Rows of a mission's log to be captured: all that become events, but for the refused ones.
 #[derive(Debug, Default)]
 pub(crate) struct LoggedRows {
-    /// How many they are.
+    /// Number of these rows.
     pub(crate) count: u64,
     /// The id of the first.
     pub(crate) first: Option<String>,
@@ -461,7 +461,7 @@ impl LoggedRows {
     }
 }
 
-/// How many rows are prepared together: a long log is not in memory.
+/// Most rows that are prepared together: a long log is not in memory.
 const PREPARED_TOGETHER: usize = 1000;
 
 /// Rows of a command that are being prepared.
@@ -491,7 +491,7 @@ impl Preparing {
         Ok(())
     }
 
-    /// What is to be confirmed or withdrawn, if anything.
+    /// Rows to be confirmed or withdrawn, if any.
     fn into_pending(self, memory: Option<Memory>) -> Option<Box<Pending>> {
         let Self { writer, prepared, .. } = self;
         Some(Box::new(Pending { writer, prepared: prepared?, memory }))

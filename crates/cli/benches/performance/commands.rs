@@ -82,7 +82,7 @@ pub(crate) fn emit(report: &mut PerformanceReport) {
     }
 }
 
-/// How often two commands flush a file, counted by strace; nothing without it.
+/// Number of flushes of each file by two commands, counted by strace; nothing without it.
 pub(crate) fn flushes(report: &mut PerformanceReport) {
     let world = testkit::host::logged_in(BINARY);
     let _ = planned(&world);

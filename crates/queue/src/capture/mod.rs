@@ -94,7 +94,7 @@ pub struct Settled {
     pub parked: u64,
 }
 
-/// How many rows one transaction makes wait: another command waits for its end.
+/// Most rows that one transaction makes wait: another command waits for its end.
 const CONFIRMED_TOGETHER: i64 = 1000;
 
 /// Adds facts to a queue; needs a [`CapturePermit`].

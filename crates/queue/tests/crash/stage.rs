@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 /// The mission of every capture.
 const MISSION: &str = "kitty-widgets";
 
-/// How many rows of a long capture are prepared in one transaction.
+/// Most rows of a long capture that are prepared in one transaction.
 pub const PREPARED_TOGETHER: usize = 1000;
 
 /// A home of one machine, shared by several processes.
