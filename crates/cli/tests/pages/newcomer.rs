@@ -35,9 +35,15 @@ pub(crate) struct Newcomer {
     servers: Vec<Child>,
 }
 
+/// The program that pages are followed with: another build than that of the tests, if this variable names one.
+fn program() -> PathBuf {
+    let named = std::env::var_os("SPEC_KITTY_TEST_PROGRAM");
+    named.map_or_else(|| env!("CARGO_BIN_EXE_spec-kitty").into(), PathBuf::from)
+}
+
 impl Newcomer {
     pub(crate) fn new(page: &'static str, email: &str) -> Self {
-        let mut world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+        let mut world = World::new(program());
         world.unset("SPEC_KITTY_ENABLE_SAAS_SYNC").allow_daemon();
         let directory = world.user_home().to_owned();
         let git = format!("[user]\n\tname = Newcomer\n\temail = {email}\n");
@@ -46,7 +52,8 @@ impl Newcomer {
         // A build that is no release names its commit wherever it names its version.
         let version = world.run(["--version"]).exits(0).stdout;
         let commit = version.split_once('(').and_then(|(_, rest)| rest.split(' ').next()).unwrap_or_default();
-        let version = format!("{}+{commit}", env!("CARGO_PKG_VERSION"));
+        let separator = if commit.is_empty() { "" } else { "+" };
+        let version = format!("{}{separator}{commit}", env!("CARGO_PKG_VERSION"));
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let mut newcomer = Self {
             page,
@@ -119,7 +126,8 @@ impl Newcomer {
     fn shell(&self, command: &str) -> Command {
         let mut shell = Command::new("sh");
         self.world.dress(&mut shell);
-        let program = Path::new(env!("CARGO_BIN_EXE_spec-kitty")).parent().unwrap();
+        let program = program();
+        let program = program.parent().unwrap();
         let path = std::env::var_os("PATH").unwrap_or_default();
         let path = std::env::join_paths([program.to_owned()].into_iter().chain(std::env::split_paths(&path)));
         shell.env("PATH", path.unwrap()).current_dir(&self.directory);
