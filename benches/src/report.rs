@@ -36,12 +36,12 @@ impl Measurement {
         self.yardstick.map(|(_, yardstick)| self.value / yardstick.max(f64::MIN_POSITIVE))
     }
 
-    /// Whether the goal is reached; nothing without a goal.
-    fn is_reached(&self) -> Option<bool> {
+    /// How many times the goal was missed by; at most one where it is reached, nothing without a goal.
+    fn missed_by(&self) -> Option<f64> {
         match (self.goal?, self.ratio()) {
-            (Goal::AtMost(most), _) => Some(self.value <= most),
-            (Goal::RatioAtMost(most), Some(ratio)) => Some(ratio <= most),
-            (Goal::RatioAtLeast(least), Some(ratio)) => Some(ratio >= least),
+            (Goal::AtMost(most), _) => Some(self.value / most),
+            (Goal::RatioAtMost(most), Some(ratio)) => Some(ratio / most),
+            (Goal::RatioAtLeast(least), Some(ratio)) => Some(least / ratio.max(f64::MIN_POSITIVE)),
             (Goal::RatioAtMost(_) | Goal::RatioAtLeast(_), None) => None,
         }
     }
@@ -58,10 +58,10 @@ impl Measurement {
             None => "-".to_owned(),
         };
         let ratio = self.ratio().map_or_else(|| "-".to_owned(), |ratio| format!("{} x", shown(ratio)));
-        let reached = match self.is_reached() {
-            Some(true) => "yes",
-            Some(false) => "no",
-            None => "-",
+        let reached = match self.missed_by() {
+            Some(times) if times > 1.0 => format!("no, by {times:.2} x"),
+            Some(_) => "yes".to_owned(),
+            None => "-".to_owned(),
         };
         format!(
             "| {} | {goal} | {} {} | {yardstick} | {ratio} | {reached} |",
@@ -260,8 +260,8 @@ mod tests {
             row(15.0, Goal::RatioAtMost(1.5)).row(),
             "| drain | <= 1.5 x | 15.0 ms | 10.0 ms: bare | 1.5 x | yes |"
         );
-        assert_eq!(row(12.0, Goal::RatioAtLeast(1.3)).is_reached(), Some(false));
-        assert_eq!(row(12.0, Goal::AtMost(12.0)).is_reached(), Some(true));
+        assert!(row(12.0, Goal::RatioAtLeast(1.5)).row().ends_with("| 1.2 x | no, by 1.25 x |"));
+        assert!(row(12.0, Goal::AtMost(12.0)).row().ends_with("| yes |"));
     }
 
     #[test]

@@ -12,9 +12,8 @@ use testkit::world::SERVER;
 const RUNS: u32 = 10;
 
 /// Each with what its size is: rows that wait, or rows of the log.
-const VERBS: [(&str, &[&str]); 14] = [
+const VERBS: [(&str, &[&str]); 13] = [
     ("sync status", &["sync", "status", "--json"]),
-    ("sync doctor", &["sync", "doctor", "--json"]),
     ("sync diagnose", &["sync", "diagnose", "--json"]),
     ("sync export", &["sync", "export"]),
     ("sync preview", &["sync", "preview", "--json"]),
