@@ -1,4 +1,4 @@
-//! `docs/proof.md` has every requirement, invariant and scenario, and names tests that exist.
+//! `docs/proof.md` has every requirement, invariant and scenario; it and `docs/security.md` name tests that exist.
 
 use std::path::{Path, PathBuf};
 
@@ -7,15 +7,16 @@ const REQUIREMENTS: [&str; 26] = [
     "FR-101", "FR-102", "FR-103", "FR-104", "FR-105", "FR-106", "NFR-001", "NFR-002", "NFR-003", "NFR-004",
     "NFR-005", "C-002", "C-003", "C-004", "C-005", "C-008",
 ];
+const PROOF: &str = "docs/proof.md";
 const SCENARIOS: usize = 15;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace root").to_owned()
 }
 
-/// The rows of the page's tables with an id: id and the cell of tests.
-fn rows() -> Vec<(String, String)> {
-    let page = std::fs::read_to_string(root().join("docs/proof.md")).expect("docs/proof.md");
+/// The rows of a page's tables with an id: id and the cell of tests.
+fn rows(page: &str) -> Vec<(String, String)> {
+    let page = std::fs::read_to_string(root().join(page)).expect("a page");
     page.lines()
         .filter_map(|line| {
             let cells: Vec<&str> = line.strip_prefix("| ")?.strip_suffix(" |")?.split(" | ").collect();
@@ -45,33 +46,47 @@ fn every_requirement_invariant_and_scenario_has_a_row() {
     let mut expected: Vec<String> = REQUIREMENTS.map(str::to_owned).to_vec();
     expected.extend((1..=invariants.count()).map(|number| number.to_string()));
     expected.extend((1..=SCENARIOS).map(|number| format!("S{number}")));
-    let found: Vec<String> = rows().into_iter().map(|(id, _)| id).collect();
+    let found: Vec<String> = rows(PROOF).into_iter().map(|(id, _)| id).collect();
     assert_eq!(found, expected);
 }
 
 #[test]
 fn every_named_test_exists() {
+    let named: usize = rows(PROOF).iter().map(|(id, cell)| named_tests(id, cell)).sum();
+    assert!(named > 60, "only {named} tests are named");
+}
+
+/// A fact about a party has its tests, or is stated as a limit.
+#[test]
+fn every_fact_of_the_security_model_has_a_test_or_is_a_limit() {
+    let rows = rows("docs/security.md");
+    assert!(rows.len() > 40, "only {} facts", rows.len());
+    for (id, cell) in rows {
+        assert!(named_tests(&id, &cell) > 0 || cell == "limit", "{id}: {cell}");
+    }
+}
+
+/// The number of tests that a cell names; each exists.
+fn named_tests(id: &str, cell: &str) -> usize {
+    assert!(!cell.trim().is_empty(), "{id} has no test");
     let mut named = 0;
-    for (id, cell) in rows() {
-        assert!(!cell.trim().is_empty(), "{id} has no test");
-        // `file.rs`: `test`, `test`; `file.rs`: `test`
-        let mut file = String::new();
-        let mut source = String::new();
-        for text in cell.split('`').skip(1).step_by(2) {
-            if text.contains('/') {
-                let path = if text.starts_with('.') && !text.starts_with("..") {
-                    root().join(text)
-                } else {
-                    root().join("crates").join(text)
-                };
-                assert!(path.exists(), "{id}: {text} does not exist");
-                file = text.to_owned();
-                source = std::fs::read_to_string(&path).expect("a file");
+    // `file.rs`: `test`, `test`; `file.rs`: `test`
+    let mut file = String::new();
+    let mut source = String::new();
+    for text in cell.split('`').skip(1).step_by(2) {
+        if text.contains('/') {
+            let path = if text.starts_with('.') && !text.starts_with("..") {
+                root().join(text)
             } else {
-                assert!(has_test(&source, text), "{id}: {file} has no test {text}");
-                named += 1;
-            }
+                root().join("crates").join(text)
+            };
+            assert!(path.exists(), "{id}: {text} does not exist");
+            file = text.to_owned();
+            source = std::fs::read_to_string(&path).unwrap_or_default();
+        } else {
+            assert!(has_test(&source, text), "{id}: {file} has no test {text}");
+            named += 1;
         }
     }
-    assert!(named > 60, "only {named} tests are named");
+    named
 }

@@ -121,6 +121,106 @@ impl FailureName {
             Self::Fault(code) => code.name(),
         }
     }
+
+    /// Its cause, in one or two sentences of Markdown; see [`FailureName::cure`].
+    pub const fn cause(self) -> &'static str {
+        match self {
+            Self::Field(Field::PackageVersion) => "The daemon is of another version.",
+            Self::Field(Field::ExecutablePath) => "The daemon runs another executable.",
+            Self::Field(Field::SourcePath) => "The daemon belongs to another checkout or installation.",
+            Self::Field(Field::ServerUrl) => "The daemon delivers to another server than that of the login.",
+            Self::Field(Field::TeamOrUser) => "The daemon acts for another user or team than the login.",
+            Self::Field(Field::QueueDbPath) => "The daemon drains another queue DB than the active one.",
+            Self::OrphanDaemonRecord => "A daemon ended without removing its owner record.",
+            Self::LegacyRowsInScope => "Rows of this account wait in the legacy queue DB.",
+            Self::AuthAbsent => {
+                "Not authenticated. The reason follows the name: `not logged in`, `login expired on DATE`, \
+                 `credentials of an earlier release are no login`, `session unreadable`, `no private teamspace` \
+                 or `token unreadable`."
+            }
+            Self::Fault(FaultCode::OwnerRecordUnreadable) => "The file is not a valid daemon owner record.",
+            Self::Fault(FaultCode::OwnerRecordStale) => {
+                "A daemon holds the owner lock, and the record is absent or of another daemon."
+            }
+            Self::Fault(FaultCode::SessionUnreadable) => {
+                "A login exists and cannot be read: its mode, its version, its salt, or the key of another machine."
+            }
+            Self::Fault(FaultCode::ConfigUnreadable) => "config.toml is not TOML.",
+            Self::Fault(FaultCode::ServerUrlInvalid) => {
+                "The server URL that decides is not valid: no request can be sent."
+            }
+            Self::Fault(FaultCode::LegacyQueueUnreadable) => {
+                "The legacy queue DB is not a database, or not readable."
+            }
+            Self::Fault(FaultCode::ActiveQueueUnreadable) => {
+                "The active queue DB is not a database or not readable; or it had content and is now empty, a \
+                 dangling link or without its tables."
+            }
+            Self::Fault(FaultCode::QueueRecoveryNeeded) => "An interrupted transaction must be rolled back.",
+            Self::Fault(FaultCode::QueueSchemaNewer) => "The queue DB was written by a newer release.",
+            Self::Fault(FaultCode::QueueIdentityChanged) => {
+                "The queue DB is not the file that the running daemon opened."
+            }
+            Self::Fault(FaultCode::HomeAmbiguous) => {
+                "`SPEC_KITTY_HOME` names a directory without state while `~/.spec-kitty` has state."
+            }
+            Self::Fault(FaultCode::HomeNotPrivate) => {
+                "Every user may write to the state directory, or another user owns it or a trusted file in it: config, \
+                 session, credentials, identity card, control file, owner record or `sync-daemon`."
+            }
+            Self::Fault(FaultCode::StrayDaemon) => {
+                "A running daemon of this home is not the one in the owner record."
+            }
+        }
+    }
+
+    /// What ends the cause, as Markdown. A refusal prints the command for its own case; this names all cases.
+    pub const fn cure(self) -> &'static str {
+        match self {
+            Self::Field(Field::TeamOrUser) => {
+                "`spec-kitty doctor restart-daemon`; or `spec-kitty auth switch TEAM`, when the session has the \
+                 daemon's team."
+            }
+            Self::Field(_) | Self::Fault(FaultCode::OwnerRecordStale | FaultCode::QueueIdentityChanged) => {
+                "`spec-kitty doctor restart-daemon`"
+            }
+            Self::OrphanDaemonRecord | Self::Fault(FaultCode::StrayDaemon) => {
+                "`spec-kitty doctor orphan-daemons --fix`"
+            }
+            Self::LegacyRowsInScope => {
+                "`spec-kitty sync migrate`; `sync now` migrates if nothing else fails."
+            }
+            Self::AuthAbsent => {
+                "`spec-kitty auth login`; with `--server URL` where no valid server is configured. Without a private \
+                 teamspace: ask the server's administrator for one, then log in again. With a CI token: set its \
+                 variable to a valid token, or unset it. Producing commands also work with `--local-only`."
+            }
+            Self::Fault(FaultCode::OwnerRecordUnreadable) => {
+                "`spec-kitty doctor restart-daemon` while a daemon holds the lock, else `spec-kitty doctor repair`"
+            }
+            Self::Fault(FaultCode::SessionUnreadable) => {
+                "`spec-kitty auth login`; with `--server URL` where no valid server is configured."
+            }
+            Self::Fault(FaultCode::ConfigUnreadable) => {
+                "Correct the line and column that the message names. No command moves this file, because it contains \
+                 every opt-out."
+            }
+            Self::Fault(FaultCode::ServerUrlInvalid) => {
+                "`spec-kitty auth login --server URL`; with a CI token: set `SPEC_KITTY_SERVER_URL`."
+            }
+            Self::Fault(FaultCode::LegacyQueueUnreadable | FaultCode::ActiveQueueUnreadable) => {
+                "`spec-kitty doctor repair`"
+            }
+            Self::Fault(FaultCode::QueueRecoveryNeeded) => {
+                "`spec-kitty sync migrate`; as the only failure it refuses no command that may write."
+            }
+            Self::Fault(FaultCode::QueueSchemaNewer) => "Update spec-kitty.",
+            Self::Fault(FaultCode::HomeAmbiguous) => "Unset SPEC_KITTY_HOME, or move the state.",
+            Self::Fault(FaultCode::HomeNotPrivate) => {
+                "`chmod 700 DIR` if this user may run it, else `SPEC_KITTY_HOME` in a private directory."
+            }
+        }
+    }
 }
 
 impl fmt::Display for FailureName {

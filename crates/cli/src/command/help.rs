@@ -1,7 +1,8 @@
 //! `help`: the pages of `docs/` in the terminal, and the help of a command.
 
 use crate::args::Cli;
-use crate::verb::{Args, Class, CliError, CommandContext, Report, Verb, no_document};
+use crate::verb::{Args, Class, CliError, CommandContext, ExitCode, Report, Verb, no_document};
+use contract::FailureName;
 use std::fmt::Write as _;
 
 /// Show a page of the manual, or the help of a command
@@ -12,13 +13,23 @@ pub(crate) struct HelpArgs {
     topic: Vec<String>,
 }
 
+/// A page that is made from the code.
+type MadePage = (&'static str, &'static str, fn() -> String);
+
+/// Pages that are made from the code; `docs/reference` has them as files.
+const MADE: [MadePage; 2] = [
+    ("refusals", "each name of a refusal, its cause and its cure", refusals),
+    ("exit-codes", "the exit code of a command", exit_codes),
+];
+
 /// The pages, by topic.
-const PAGES: [(&str, &str, &str); 11] = [
+const PAGES: [(&str, &str, &str); 13] = [
     ("guide", "from nothing to a delivered mission", include_str!("../../../../docs/guide.md")),
+    ("install", "install, upgrade, uninstall", include_str!("../../../../docs/install.md")),
     ("missions", "one mission from its name to its evidence", include_str!("../../../../docs/missions.md")),
     (
         "boundary",
-        "when a command refuses: each name, cause and remedy",
+        "what is compared before a command captures or sends",
         include_str!("../../../../docs/boundary.md"),
     ),
     ("daemon", "delivery in the background", include_str!("../../../../docs/daemon.md")),
@@ -31,6 +42,7 @@ const PAGES: [(&str, &str, &str); 11] = [
     ),
     ("events", "what leaves this machine", include_str!("../../../../docs/events.md")),
     ("compatibility", "earlier releases beside this one", include_str!("../../../../docs/compatibility.md")),
+    ("security", "what each party can and cannot do", include_str!("../../../../docs/security.md")),
     ("python-cli", "verbs that run in the Python CLI", include_str!("../../../../docs/python-cli.md")),
     ("glossary", "each term, defined once", include_str!("../../../../docs/glossary.md")),
 ];
@@ -53,6 +65,11 @@ impl Verb for HelpArgs {
         {
             return Ok(page((*text).to_owned()));
         }
+        if let [topic] = &self.topic[..]
+            && let Some((_, _, make)) = MADE.iter().find(|(name, ..)| name == topic)
+        {
+            return Ok(page(make()));
+        }
         let mut command = Cli::tree();
         command.build();
         for word in &self.topic {
@@ -68,12 +85,34 @@ fn page(text: String) -> Report {
 
 fn topics() -> String {
     let mut text = String::from("Topics:\n");
-    for (name, about, _) in PAGES {
+    let made = MADE.map(|(name, about, _)| (name, about));
+    for (name, about) in PAGES.map(|(name, about, _)| (name, about)).into_iter().chain(made) {
         let _ = writeln!(text, "  {name:<14} {about}");
     }
     text.push_str(
         "\n`spec-kitty help TOPIC` shows a page; `spec-kitty help COMMAND` the help of a command.\n",
     );
+    text
+}
+
+fn refusals() -> String {
+    let mut text = String::from(
+        "# When it refuses\n\nA command that captures or sends refuses while the boundary is not coherent: exit code 2, \
+         nothing written, nothing sent.\nStderr and `preflight` of the JSON document have these names, in this order. \
+         [boundary.md](../boundary.md) describes the gate.\n",
+    );
+    for name in FailureName::all() {
+        let _ = write!(text, "\n## `{name}`\n\n{}\n\nCure: {}\n", name.cause(), name.cure());
+    }
+    text
+}
+
+fn exit_codes() -> String {
+    let mut text = String::from("# Exit codes\n\n| code | meaning |\n|---|---|\n");
+    for code in ExitCode::ALL {
+        let _ = writeln!(text, "| {code} | {} |", code.meaning());
+    }
+    text.push_str("\nWith `--json` the document of an error or a refusal has the code as `exit_code`.\n");
     text
 }
 

@@ -141,7 +141,7 @@ fn no_token_is_in_an_argument_a_log_an_answer_or_a_file_in_clear() {
         }
     }
     // The control token is what its 0600 file is for; the others lie nowhere in clear, the server included.
-    for token in tokens.into_iter().chain([secret.as_str()]) {
+    for token in tokens.into_iter().chain([secret.as_str(), &server.token]) {
         assert!(!holds(world.user_home(), token));
         assert!(!holds(world.work(), token));
     }
@@ -239,4 +239,60 @@ fn ci_token_doctor_lists_state_and_token_file_mode() {
         said.contains(&format!("others on this machine may read this CI token (mode {mode:04o})"))
     };
     assert!(warned(0o644) && !warned(0o600));
+}
+
+/// A server that terminates TLS with a certificate of its own making.
+struct TlsServer {
+    child: Child,
+    url: String,
+    certificate: std::path::PathBuf,
+}
+
+impl Drop for TlsServer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl TlsServer {
+    fn start(world: &World) -> Self {
+        let path = |name: &str| world.user_home().join(name);
+        let (certificate, key) = (path("certificate.pem"), path("key.pem"));
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        fs::write(&certificate, made.cert.pem()).unwrap();
+        fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+        let mut command = world.command();
+        command.args(["server", "--listen", "127.0.0.1:0", "--quiet", "--data"]).arg(path("server-data"));
+        command.arg("--tls-cert").arg(&certificate).arg("--tls-key").arg(&key);
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let port = line.trim().rsplit_once(':').unwrap().1;
+        Self { child, url: format!("https://localhost:{port}"), certificate }
+    }
+}
+
+/// Who has no certificate that the client trusts gets no token: the connection ends before a request.
+#[test]
+fn server_with_an_unknown_certificate_gets_no_token() {
+    let mut world = fresh();
+    administer(&world, &["server", "user", "add", "--email", EMAIL]);
+    let issued = administer(&world, &["server", "token", "add", "--email", EMAIL, "--label", "ci"]);
+    let server = TlsServer::start(&world);
+    world
+        .set("SPEC_KITTY_TOKEN", issued["token"].as_str().unwrap())
+        .set("SPEC_KITTY_SERVER_URL", &server.url);
+    world.init_project();
+    world.run(["agent", "mission", "create", "tea-timer"]).exits(0);
+    let refused = world.run(["sync", "now", "--json"]).exits(1).json();
+    assert_eq!(refused["stopped"]["reason"], "unreachable", "{refused:#}");
+    assert!(refused["stopped"]["detail"].as_str().unwrap().contains("not trusted"), "{refused:#}");
+    assert_eq!(administer(&world, &["server", "project", "list"])["results"], serde_json::json!([]));
+
+    world.set("SSL_CERT_FILE", server.certificate.to_str().unwrap());
+    world.run(["sync", "now", "--json"]).exits(0);
+    let projects = administer(&world, &["server", "project", "list"]);
+    assert_eq!(projects["results"].as_array().unwrap().len(), 1, "{projects:#}");
 }

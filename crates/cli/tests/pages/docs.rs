@@ -1,6 +1,5 @@
-//! The pages describe what the program does: names, exit codes and links are compared with the code.
+//! The pages describe what the program does: names and links are compared with the code.
 
-use contract::{ExitCode, FailureName};
 use std::path::{Path, PathBuf};
 
 fn root() -> PathBuf {
@@ -9,17 +8,6 @@ fn root() -> PathBuf {
 
 fn page(name: &str) -> String {
     std::fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
-}
-
-#[test]
-fn boundary_page_knows_every_canonical_name_and_every_exit_code() {
-    let text = page("docs/boundary.md");
-    for name in FailureName::all() {
-        assert!(text.contains(&format!("`{}`", name.name())), "{name}");
-    }
-    for code in ExitCode::ALL {
-        assert!(text.contains(&format!("| {} | {} |", code.code(), code.meaning())), "{code}");
-    }
 }
 
 #[test]
@@ -133,4 +121,85 @@ fn full_check_runs_every_benchmark() {
         }
     }
     assert!(known >= 5, "{known}");
+}
+
+/// Blocks of commands that no test of a page runs, by their first line, with the reason.
+const NOT_RUN: [(&str, &str, &str); 14] = [
+    ("README.md", "$ cargo run --release -- quickstart", "`quickstart` is run by quickstart.rs"),
+    (
+        "README.md",
+        "$ cargo install --path crates/cli --locked",
+        "`.ci/package-check` installs; server.md runs the rest",
+    ),
+    (
+        "docs/guide.md",
+        "spec-kitty server user add --data ~/spec-kitty-server",
+        "server.md runs these commands",
+    ),
+    ("docs/guide.md", "spec-kitty auth login --server http://127.0.0.1:8470", "server.md runs this command"),
+    ("docs/server.md", "install -m 0755 spec-kitty /usr/local/bin/", "needs root, and changes the machine"),
+    ("docs/server.md", "runuser -u spec-kitty -- bash", "needs root and the user of the line above"),
+    (
+        "docs/server.md",
+        "spec-kitty server --data /var/lib/spec-kitty --listen 0.0.0.0:8443",
+        "`.ci/proxies.py` runs a server with TLS",
+    ),
+    (
+        "docs/server.md",
+        "systemctl enable --now spec-kitty-server-backup.timer",
+        "needs systemd; its unit is verified",
+    ),
+    ("docs/server.md", "createuser --pwprompt spec_kitty", "needs PostgreSQL and a terminal"),
+    (
+        "docs/server.md",
+        "echo 'postgres://spec_kitty:PASSWORD@db.example.org/spec_kitty'",
+        "a file with a password",
+    ),
+    (
+        "docs/server.md",
+        "spec-kitty server prune --data /var/lib/spec-kitty",
+        "snapshots and the tests of pruning run both",
+    ),
+    ("docs/install.md", "cargo install --path crates/cli --locked", "`.ci/package-check` runs it"),
+    ("docs/install.md", "pip install spec_kitty_sync-*.whl", "`.ci/package-check` installs each package"),
+    ("docs/install.md", "dpkg --purge spec-kitty", "`.ci/package-check` removes the package"),
+];
+
+/// The pages whose `console` blocks a test follows, and the test.
+const FOLLOWED: [(&str, &str); 7] = [
+    ("README.md", "readme.rs"),
+    ("docs/daemon.md", "daemon_page.rs"),
+    ("docs/guide.md", "guide.rs"),
+    ("docs/install.md", "install_page.rs"),
+    ("docs/missions.md", "mission_page.rs"),
+    ("docs/queue.md", "queue_page.rs"),
+    ("docs/server.md", "server_page.rs"),
+];
+
+/// Each block of commands is run by a test, or has a reason in the table above.
+#[test]
+fn every_block_of_commands_is_run_or_has_its_reason() {
+    let mut excused = Vec::new();
+    for name in ["README.md", "CONTRIBUTING.md", "SECURITY.md"].map(PathBuf::from).into_iter().chain(pages())
+    {
+        let name = name.to_str().unwrap();
+        let text = page(name);
+        for block in text.split("\n```").skip(1).step_by(2) {
+            let (kind, block) = block.split_once('\n').unwrap();
+            let reason = NOT_RUN.iter().position(|(page, line, _)| *page == name && block.starts_with(line));
+            let is_command = block.starts_with("spec-kitty ");
+            match (kind, reason) {
+                (_, Some(reason)) => excused.push(reason),
+                ("console", None) => {
+                    let (_, test) = FOLLOWED.iter().find(|(page, _)| *page == name).expect(name);
+                    let test = page(&format!("crates/cli/tests/pages/{test}"));
+                    assert!(test.contains(name.rsplit('/').next().unwrap()), "{name}");
+                }
+                ("json" | "toml" | "text" | "", None) if !is_command => {}
+                _ => panic!("{name}: no test runs this block: {block}"),
+            }
+        }
+    }
+    excused.sort_unstable();
+    assert_eq!(excused, (0..NOT_RUN.len()).collect::<Vec<_>>(), "each excuse belongs to one block");
 }

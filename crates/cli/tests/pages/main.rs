@@ -5,6 +5,7 @@
 mod daemon_page;
 mod docs;
 mod guide;
+mod install_page;
 mod mission_page;
 #[cfg(unix)]
 mod newcomer;

@@ -1,5 +1,5 @@
-//! docs/reference/commands.md is the help of every command. `INSTA_UPDATE=always` writes the page again, as it does the
-//! snapshots.
+//! The pages of docs/reference that the program prints: the help of every command, and topics that are made from the
+//! code. `INSTA_UPDATE=always` writes them again, as it does the snapshots.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -31,12 +31,25 @@ fn commands_page_is_the_help_of_every_command() {
     for verb in verbs {
         write(verb, verb.split(' ').chain(["--help"]).collect());
     }
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/reference/commands.md");
+    compare("commands", &page);
+}
+
+#[test]
+fn made_topics_are_pages_of_the_reference() {
+    let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+    for topic in ["refusals", "exit-codes"] {
+        compare(topic, &world.run(["help", topic]).exits(0).stdout);
+    }
+}
+
+#[track_caller]
+fn compare(name: &str, page: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../docs/reference/{name}.md"));
     if std::env::var("INSTA_UPDATE").as_deref() == Ok("always") {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, &page).unwrap();
+        std::fs::write(&path, page).unwrap();
     }
     let written = std::fs::read_to_string(&path).unwrap_or_default();
     let differs = page.lines().zip(written.lines()).find(|(new, old)| new != old);
-    assert!(written == page, "{} differs from the help of the commands: {differs:?}", path.display());
+    assert!(written == page, "{} differs from what the program prints: {differs:?}", path.display());
 }
