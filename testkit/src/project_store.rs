@@ -128,9 +128,17 @@ impl ProjectStoreFile {
     /// # Panics
     /// When it cannot be written.
     pub fn event(&self, epoch: i64, id: &str) -> &Self {
+        self.event_with(epoch, id, &self.envelope(id))
+    }
+
+    /// The same with this envelope.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub fn event_with(&self, epoch: i64, id: &str, envelope: &str) -> &Self {
         let document = json!({
             "coalesce_key": null, "event_id": id, "event_type": "ErrorLogged", "payload_encoding": "base64",
-            "payload": data_encoding::BASE64.encode(self.envelope(id).as_bytes()),
+            "payload": data_encoding::BASE64.encode(envelope.as_bytes()),
             "project_uuid": self.project, "repo_slug": "acme/widgets",
         });
         self.entry(epoch, id, &document.to_string())

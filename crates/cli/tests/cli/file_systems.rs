@@ -9,7 +9,7 @@ use std::process::Command;
 use testkit::{Run, World};
 
 /// Runs the program after `mounts`, a piece of shell in which `$1` is the state root.
-fn run_behind(world: &World, mounts: &str, arguments: &[&str]) -> Run {
+pub(crate) fn run_behind(world: &World, mounts: &str, arguments: &[&str]) -> Run {
     let unshare = || {
         let mut command = Command::new("unshare");
         command.args(["--user", "--map-root-user", "--mount", "sh", "-ec"]);
@@ -25,7 +25,7 @@ fn run_behind(world: &World, mounts: &str, arguments: &[&str]) -> Run {
 }
 
 /// The state root on a file system of its own that is full to the last byte.
-const FULL: &str =
+pub(crate) const FULL: &str =
     "cp -a \"$1\" \"$1.kept\"; mount -t tmpfs -o size=2m none \"$1\"; cp -a \"$1.kept/.\" \"$1\"
     cat /dev/zero > \"$1/filler\" 2> /dev/null || true";
 

@@ -3,9 +3,9 @@
 
 use crate::worlds::{fresh, with_server};
 use rusqlite::{Connection, params};
+use std::path::Path;
 use testkit::World;
 use testkit::reference_queue::{PROJECT, ReferenceQueue};
-use testkit::world::TEAM;
 
 const PROJECTS: usize = 200;
 
@@ -17,12 +17,17 @@ fn uuid(number: usize) -> String {
 fn world() -> World {
     let world = fresh();
     world.log_in();
-    let path = world.home().scoped_queue(&world.scope());
-    ReferenceQueue::create(&path).event("01KRX0000000000000000000A1", Some(TEAM));
-    let db = Connection::open(&path).unwrap();
+    leave_rows_of_projects(&world.home().scoped_queue(&world.scope()), PROJECTS);
+    world
+}
+
+/// A queue DB of the reference with one row for each project.
+pub(crate) fn leave_rows_of_projects(path: &Path, projects: usize) {
+    ReferenceQueue::create(path).event("01KRX0000000000000000000A1", None);
+    let db = Connection::open(path).unwrap();
     let text: String = db.query_row("SELECT data FROM queue", [], |row| row.get(0)).unwrap();
     db.execute("DELETE FROM queue", []).unwrap();
-    for number in 0..PROJECTS {
+    for number in 0..projects {
         let id = format!("01KRX{number:021}");
         let data = text
             .replace("01KRX0000000000000000000A1", &id)
@@ -32,7 +37,6 @@ fn world() -> World {
             "INSERT INTO queue (event_id, event_type, data, timestamp) VALUES (?1, 'WPStatusChanged', ?2, 1)";
         db.execute(insert, params![id, data]).unwrap();
     }
-    world
 }
 
 /// The lines that name a project.

@@ -1,5 +1,7 @@
 //! The scenarios every release must pass, as real processes against a real server.
 
+mod accidents;
+
 use crate::worlds::with_server;
 use contract::OwnerRecord;
 use std::collections::BTreeSet;
