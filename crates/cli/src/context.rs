@@ -15,7 +15,7 @@ use std::time::Duration;
 use system::Machine;
 
 /// The surroundings of one command.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct CommandContext {
     /// The environment, as it was at start.
     pub environment: Environment,
@@ -23,6 +23,8 @@ pub(crate) struct CommandContext {
     pub json: bool,
     home: OnceLock<Home>,
     directory: PathBuf,
+    /// The project root that an option names.
+    checkout: Option<PathBuf>,
 }
 
 impl CommandContext {
@@ -34,6 +36,7 @@ impl CommandContext {
             home: OnceLock::new(),
             // A deleted working directory must not prevent a repair.
             directory: std::env::current_dir().unwrap_or_default(),
+            checkout: None,
         }
     }
 
@@ -114,8 +117,16 @@ impl CommandContext {
         }
     }
 
-    /// The project root above the working directory.
+    /// The same surroundings with the project root `checkout`.
+    pub(crate) fn in_checkout(&self, checkout: PathBuf) -> Self {
+        Self { directory: checkout.clone(), checkout: Some(checkout), ..self.clone() }
+    }
+
+    /// The project root: the named one, else the one above the working directory.
     pub(crate) fn project_root(&self) -> Result<PathBuf, CliError> {
+        if let Some(checkout) = &self.checkout {
+            return Ok(checkout.clone());
+        }
         identity::locate_project_root(&self.directory, &self.environment).ok_or_else(|| {
             CliError::new("PROJECT_ROOT_NOT_FOUND", ExitCode::Failed, "not inside a project")
                 .evidence(format!(

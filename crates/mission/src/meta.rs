@@ -52,6 +52,10 @@ pub struct NewMeta<'a> {
     pub purpose_context: &'a str,
     /// Whether the work lands by way of a pull request.
     pub pr_bound: bool,
+    /// Whether a merge keeps the branches of the mission.
+    pub retain_branches: bool,
+    /// Whether a merge keeps the worktrees of the mission.
+    pub retain_worktrees: bool,
     /// Topology, when it is recorded: only current missions do so.
     pub topology: Option<Topology>,
 }
@@ -122,8 +126,14 @@ impl Meta {
             map.insert(key.into(), text.into());
         }
         map.insert("mission_number".into(), Value::Null);
-        if new.pr_bound {
-            map.insert("pr_bound".into(), true.into());
+        for (key, is_set) in [
+            ("pr_bound", new.pr_bound),
+            ("retain_branches", new.retain_branches),
+            ("retain_worktrees", new.retain_worktrees),
+        ] {
+            if is_set {
+                map.insert(key.into(), true.into());
+            }
         }
         if let Some(topology) = new.topology {
             map.insert("topology".into(), <&str>::from(topology).into());
@@ -132,6 +142,13 @@ impl Meta {
             map.insert("coordination_branch".into(), branch.into());
         }
         Self { path, map }
+    }
+
+    /// The same with another target branch.
+    pub fn with_target_branch(&self, target: &str) -> Self {
+        let mut meta = self.clone();
+        meta.map.insert("target_branch".into(), target.into());
+        meta
     }
 
     /// The bytes of the file.
@@ -297,6 +314,8 @@ mod tests {
             purpose_tldr: "t",
             purpose_context: "c",
             pr_bound: false,
+            retain_branches: false,
+            retain_worktrees: false,
             topology: None,
         };
         let meta = Meta::create("meta.json".into(), &new);

@@ -8,7 +8,8 @@
 //! Every command gets its log here. Never parses a row: [`crate::log`] does.
 
 use crate::clock::Moment;
-use crate::document::{Writing, check_directory, read_bytes, read_names};
+use crate::document::{MAX_TEXT, Writing, check_directory, read_bytes, read_names};
+use crate::dossier::index::{Overlay, list_files};
 use crate::error::{MissionError, Result, chain};
 use crate::git::branch_commit::{BranchFiles, Tip, commit_on_branch};
 use crate::git::branches::{Branches, read_branches};
@@ -24,7 +25,10 @@ use contract::remedy::{shell_line, shell_word};
 use std::collections::HashSet;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
+/// Depth of the directories of [`is_document_beside`].
+const DEPTH_BESIDE: usize = 2;
 /// Most rows with one id and two contents that a warning names.
 const SHOWN: usize = 3;
 
@@ -121,11 +125,11 @@ impl Unclear {
     }
 }
 
-/// Reads the logs of the missions of a project: however many, git is started at most twice.
+/// Reads the logs of the missions of a project: however many, git is started at most twice by one thread.
 #[derive(Debug)]
 pub struct LogReader<'p> {
     project: &'p Project,
-    branches: Option<Branches>,
+    branches: Arc<Mutex<Option<Arc<Branches>>>>,
     objects: Option<ObjectReader>,
 }
 
@@ -181,18 +185,21 @@ pub(crate) fn view_mission_log(project: &Project, mission: &MissionDirectory) ->
     LogReader::new(project).view(mission)
 }
 
-/// The logs of the mission whose log in the checkout is `log`, as far as they are elsewhere: in a branch or another
-/// worktree. What cannot be read is left out.
-pub fn read_logs_elsewhere(log: &Path) -> Vec<Vec<u8>> {
+/// What belongs at the path of a mission's file in the checkout and is kept beside its lane rows, in a branch or
+/// another worktree. What cannot be read is left out.
+pub fn read_elsewhere(file: &Path) -> Vec<Vec<u8>> {
     let read = || -> Option<Vec<Vec<u8>>> {
-        let (directory, missions) = (log.parent()?, log.parent()?.parent()?);
-        let root = missions.parent().filter(|_| missions.file_name().is_some_and(|name| name == MISSIONS))?;
-        let project = Project::read(root).ok()?;
+        let is_mission = |path: &&Path| path.parent().is_some_and(|parent| parent.ends_with(MISSIONS));
+        let directory = file.ancestors().skip(1).find(is_mission)?;
+        let project = Project::read(directory.parent()?.parent()?).ok()?;
         let mission = project.mission(directory.file_name()?.to_str()).ok()?;
         let mut reader = LogReader::new(&project);
         let place = reader.find(&mission).ok()?;
-        let parts = reader.elsewhere(&place).ok()?;
-        Some(parts.into_iter().map(|(_, bytes)| bytes).collect())
+        let name = file.strip_prefix(directory).ok()?.to_str()?;
+        if name == FILE {
+            return Some(reader.elsewhere(&place).ok()?.into_iter().map(|(_, bytes)| bytes).collect());
+        }
+        Some(reader.file_beside(&place, name, MAX_TEXT).ok()?.into_iter().collect())
     };
     read().unwrap_or_default()
 }
@@ -243,7 +250,22 @@ pub(crate) fn repair_elsewhere(
 impl<'p> LogReader<'p> {
     /// Nothing read yet: git is started by the first mission that names a coordination branch.
     pub fn new(project: &'p Project) -> Self {
-        Self { project, branches: None, objects: None }
+        Self { project, branches: Arc::default(), objects: None }
+    }
+
+    /// Another reader of the same project, for another thread: the branches are read once for all of them.
+    pub(crate) fn beside(&self) -> Self {
+        Self { project: self.project, branches: Arc::clone(&self.branches), objects: None }
+    }
+
+    fn branches(&self) -> Result<Arc<Branches>> {
+        let mut known = self.branches.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(branches) = &*known {
+            return Ok(Arc::clone(branches));
+        }
+        let branches = Arc::new(read_branches(self.project)?);
+        *known = Some(Arc::clone(&branches));
+        Ok(branches)
     }
 
     /// Reads what can be read; a coordination branch that cannot be read is a warning.
@@ -305,10 +327,7 @@ impl<'p> LogReader<'p> {
         let Some(branch) = branch.map(str::to_owned) else { return Ok(LogPlace::Checkout) };
         let project = self.project;
         let path = in_worktree(project, &mission.path)?;
-        let branches = match &mut self.branches {
-            Some(branches) => branches,
-            unread => unread.insert(read_branches(project)?),
-        };
+        let branches = self.branches()?;
         if let Some(local) = branches.local(&branch) {
             if let Some(worktree) = &local.worktree {
                 if is_same(worktree, &project.git().worktree) {
@@ -372,6 +391,21 @@ impl<'p> LogReader<'p> {
                     Ok((label, bytes))
                 })
                 .collect(),
+        }
+    }
+
+    /// A file of the mission that is kept beside its lane rows elsewhere, at most `limit` bytes of it.
+    fn file_beside(&mut self, place: &LogPlace, name: &str, limit: u64) -> Result<Option<Vec<u8>>> {
+        match place {
+            LogPlace::Checkout | LogPlace::Unclear { .. } => Ok(None),
+            LogPlace::Worktree { directory, .. } => read_bytes(&directory.join(name), limit),
+            LogPlace::Branch { tip, path } => {
+                let found = self.objects()?.file(&tip.commit, &format!("{path}/{name}"), limit)?;
+                Ok(match found {
+                    TreeFile::File(bytes) => Some(bytes),
+                    TreeFile::Absent | TreeFile::NoFile(_) => None,
+                })
+            }
         }
     }
 
@@ -440,6 +474,17 @@ fn worktree_project(project: &Project, worktree: &Path) -> Result<Option<Project
     Project::read(&root).map(Some)
 }
 
+/// Whether a document is one that releases since 3.2.3 keep beside the lane rows, by its path in the mission.
+pub(crate) fn is_document_beside(name: &str) -> bool {
+    let mut parts = name.split('/');
+    match (parts.next(), parts.next(), parts.next(), parts.next()) {
+        (Some("acceptance-matrix.json" | "issue-matrix.json"), None, ..)
+        | (Some("traces"), Some(_), None, _) => true,
+        (Some("tasks"), Some(_), Some(file), None) => file.starts_with("review-cycle-"),
+        _ => false,
+    }
+}
+
 /// Whether a row is kept in the checkout even if lane rows are elsewhere.
 fn is_of_checkout(row: &Row) -> bool {
     matches!(row, Row::Fact(_))
@@ -477,6 +522,11 @@ impl MissionLog {
         Self::of_checkout(Log::of(&directory.join(FILE), &[]))
     }
 
+    /// The same without rows: for a command that reads them one by one.
+    pub(crate) fn without_rows(self, mission: &MissionDirectory) -> Self {
+        Self { place: self.place, notes: self.notes, ..Self::of_new_mission(&mission.path) }
+    }
+
     /// Gives the log of the checkout back, for the next plan of the same command.
     pub(crate) fn keep(self, project: &Project) {
         if self.is_in_checkout() {
@@ -492,6 +542,11 @@ impl MissionLog {
     /// The files that were read.
     fn parts(&self) -> impl Iterator<Item = &Log> {
         std::iter::once(&self.log).chain(&self.others)
+    }
+
+    /// Whether a line could not be read.
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.parts().any(|log| !log.damage().is_empty())
     }
 
     /// Whether a line is damaged in a way that a repair mends.
@@ -525,17 +580,34 @@ impl MissionLog {
     ) -> Result<Option<Vec<u8>>> {
         match &self.place {
             LogPlace::Checkout => read_bytes(&mission.path.join(name), limit),
-            LogPlace::Worktree { directory, .. } => read_bytes(&directory.join(name), limit),
-            LogPlace::Branch { tip, path } => {
-                let found =
-                    LogReader::new(project).objects()?.file(&tip.commit, &format!("{path}/{name}"), limit)?;
-                Ok(match found {
-                    TreeFile::File(bytes) => Some(bytes),
-                    TreeFile::Absent | TreeFile::NoFile(_) => None,
-                })
-            }
-            LogPlace::Unclear { .. } => Ok(None),
+            place => LogReader::new(project).file_beside(place, name, limit),
         }
+    }
+
+    /// The documents that are kept beside the lane rows elsewhere and that the checkout lacks, by the path that they
+    /// would have there.
+    pub(crate) fn documents_beside(&self, project: &Project, mission: &MissionDirectory) -> Result<Overlay> {
+        let mut reader = LogReader::new(project);
+        let names: Vec<String> = match &self.place {
+            LogPlace::Checkout | LogPlace::Unclear { .. } => Vec::new(),
+            LogPlace::Worktree { directory, .. } => list_files(directory)?.into_keys().collect(),
+            LogPlace::Branch { tip, path } => {
+                reader.objects()?.files_below(&tip.commit, path, DEPTH_BESIDE)?
+            }
+        };
+        let mut found = Overlay::new();
+        for name in names.iter().filter(|name| is_document_beside(name)) {
+            let path = mission.path.join(name);
+            if path.symlink_metadata().is_ok() {
+                continue;
+            }
+            match reader.file_beside(&self.place, name, MAX_TEXT) {
+                Ok(bytes) => found.extend(bytes.map(|bytes| (path, bytes))),
+                // One that is too large for this is too large to travel.
+                Err(error) => tracing::warn!("{name} of {} is left out: {}", mission.slug, chain(&error)),
+            }
+        }
+        Ok(found)
     }
 
     /// The names in a directory of the mission that is kept beside its lane rows; none without one.

@@ -95,6 +95,13 @@ impl Project {
         Ok(Self { root: root.to_owned(), git, read_log: Arc::default() })
     }
 
+    /// The project as it is once `branch`, at `commit`, is checked out in place of the branch that is.
+    pub(crate) fn on_branch(&self, branch: &str, commit: Option<String>) -> Self {
+        let mut project = self.clone();
+        project.git.head = Head::Branch { name: branch.to_owned(), commit };
+        project
+    }
+
     /// Keeps a log of a checkout for the next one who reads it: a command plans twice, and a long log is most of that.
     pub(crate) fn keep_log(&self, log: Log) {
         *self.read_log.lock().unwrap_or_else(PoisonError::into_inner) = Some(log);

@@ -5,7 +5,7 @@
 //! these rows. Nothing here waits: what another process has locked, or cannot be read, stays.
 
 use crate::error::{MissionError, Result, chain};
-use crate::mission_log::read_logs_elsewhere;
+use crate::mission_log::read_elsewhere;
 use crate::project::Project;
 use crate::transaction::{checkout_of, lock_mission_now};
 use contract::ExitCode;
@@ -22,7 +22,7 @@ pub fn settle(cure: &mut Cure, unsettled: &Unsettled) -> Result<Option<Settled>>
         return Ok(None);
     };
     let Some(_held) = lock_mission_now(&project, &unsettled.mission_slug) else { return Ok(None) };
-    let settled = cure.settle(unsettled, read_logs_elsewhere).map_err(|error| MissionError::Capture {
+    let settled = cure.settle(unsettled, read_elsewhere).map_err(|error| MissionError::Capture {
         problem: chain(&error),
         exit: ExitCode::Failed,
         remedy: error.remedy(),

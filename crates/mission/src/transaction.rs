@@ -12,10 +12,10 @@ use crate::document::Writing;
 use crate::dossier::{Appended, Overlay, read_dossier};
 use crate::error::{MissionError, Result, chain};
 use crate::git::branch_commit::{BranchFiles, Tip, create_branch};
-use crate::git::{check_may_commit, check_quiet, commit_or_undo};
+use crate::git::{StartBranch, check_may_commit, check_quiet, commit_or_undo, switch_branch};
 use crate::lane::Lane;
 use crate::log::{self, LaneRow, Log, Row};
-use crate::mission_log::{MissionLog, each_row, read_logs_elsewhere, read_mission_log};
+use crate::mission_log::{MissionLog, each_row, is_document_beside, read_elsewhere, read_mission_log};
 use crate::outgoing::payload::{Background, Draft, HistoryEntry, draft_of_history, draft_of_row};
 use crate::outgoing::{
     CaptureReport, CaptureState, Documents, Memory, Origin, Outgoing, Stamp, draft_to_row, plan_dossier_rows,
@@ -27,6 +27,7 @@ use contract::{Consent, ExitCode};
 use identity::ProjectIdentity;
 use queue::{Capacity, Capture, NewRow, Place, Prepared, QueueError, Settled, Witness, Writer};
 use serde_json::Value;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -64,6 +65,8 @@ pub(crate) struct Change {
     pub(crate) derived: BTreeSet<PathBuf>,
     /// Files beside lane rows that are on a branch which no worktree has checked out, by their path in the mission.
     on_branch: BranchFiles,
+    /// A branch to check out before anything is written.
+    pub(crate) start_branch: Option<StartBranch>,
     /// A branch to make.
     pub(crate) new_branch: Option<Tip>,
     /// History entries, each with the file that proves it.
@@ -144,6 +147,7 @@ impl Change {
             files: Overlay::new(),
             derived: BTreeSet::new(),
             on_branch: BranchFiles::new(),
+            start_branch: None,
             new_branch: None,
             history: Vec::new(),
             commit: None,
@@ -305,6 +309,9 @@ impl Change {
 
     /// Writes everything. Returns the commit that this made on a branch without a worktree.
     fn write(&self, project: &Project, writing: &mut Writing) -> Result<Option<String>> {
+        if let Some(start) = &self.start_branch {
+            switch_branch(project, start, writing)?;
+        }
         if let Some(tip) = &self.new_branch {
             create_branch(project, tip, writing)?;
         }
@@ -321,6 +328,25 @@ impl Change {
         // Before the rows are confirmed: a waiting row has its witness on the disk.
         writing.flush()?;
         Ok(commit)
+    }
+
+    /// What files of the checkout are about to hold, together with the documents that are kept beside the lane rows
+    /// elsewhere, as if the checkout held them.
+    pub(crate) fn documents(&self, project: &Project) -> Result<Cow<'_, Overlay>> {
+        if self.log.is_in_checkout() {
+            return Ok(Cow::Borrowed(&self.files));
+        }
+        let mut all = self.log.documents_beside(project, &self.mission)?;
+        all.extend(self.files.iter().map(|(path, bytes)| (path.clone(), bytes.clone())));
+        let in_worktree = self.log.directory(&self.mission).into_iter().flat_map(|directory| {
+            self.files.iter().filter_map(move |(path, bytes)| {
+                Some((path.strip_prefix(directory).ok()?.to_str()?.to_owned(), bytes))
+            })
+        });
+        let on_branch = self.on_branch.iter().map(|(name, bytes)| (name.clone(), bytes));
+        let beside = in_worktree.chain(on_branch).filter(|(name, _)| is_document_beside(name));
+        all.extend(beside.map(|(name, bytes)| (self.mission.path.join(name), bytes.clone())));
+        Ok(Cow::Owned(all))
     }
 
     fn log_path(&self) -> PathBuf {
@@ -341,7 +367,7 @@ impl Change {
         let mut writer =
             Writer::open(outgoing.permit, Capacity(outgoing.config.max_queue_size)).map_err(refused)?;
         let settled = writer
-            .settle(&self.mission.slug, Some(&checkout_of(project)), read_logs_elsewhere)
+            .settle(&self.mission.slug, Some(&checkout_of(project)), read_elsewhere)
             .map_err(refused)?;
         let key = writer.capture_key().map_err(refused)?;
         let lost = match self.restores_index {
@@ -403,7 +429,7 @@ impl Change {
         }
         let first_draft = drafts.first().map(|draft| draft.event_id.clone());
         let anchor = self.logged.first.clone().or(first_draft);
-        let (overlay, log) = (&self.files, self.log_path());
+        let (overlay, log) = (&*self.documents(project)?, self.log_path());
         let added = self.log.plan_append_to_checkout(&self.rows)?;
         let appended = Appended { path: &log, bytes: added.as_bytes() };
         let appended = (!added.is_empty()).then_some(appended);

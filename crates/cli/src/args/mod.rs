@@ -3,8 +3,14 @@
 mod hyphen;
 
 use crate::command::Command;
+use crate::context::CommandContext;
+use crate::error::CliError;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use mission::command::owned_checkout::{check_owned_mission, owned_checkout};
+use mission::project::Project;
+use std::borrow::Cow;
 use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -72,6 +78,48 @@ pub(crate) struct MissionArg {
     pub(crate) mission: Option<String>,
 }
 
+/// The option that names the checkout of a mission.
+#[derive(Debug, Args)]
+pub(crate) struct OwnedCheckoutArg {
+    /// Work in this checkout of the repository, such as a linked worktree, in place of the main one; needs --mission, whose
+    /// branch is checked out there
+    #[arg(long, value_name = "DIR")]
+    owned_checkout: Option<PathBuf>,
+}
+
+impl OwnedCheckoutArg {
+    /// The surroundings of a command on `mission`: in the named checkout, once it is proven to be one of this repository
+    /// that holds the mission and its branch.
+    pub(crate) fn enter<'c>(
+        &self,
+        context: &'c CommandContext,
+        mission: Option<&str>,
+    ) -> Result<Cow<'c, CommandContext>, CliError> {
+        let Some(directory) = &self.owned_checkout else { return Ok(Cow::Borrowed(context)) };
+        let (context, checkout) = self.enter_checkout(context, directory)?;
+        check_owned_mission(&checkout, mission)?;
+        Ok(Cow::Owned(context))
+    }
+
+    /// The same for a mission that is yet to be created.
+    pub(crate) fn enter_to_create<'c>(
+        &self,
+        context: &'c CommandContext,
+    ) -> Result<Cow<'c, CommandContext>, CliError> {
+        let Some(directory) = &self.owned_checkout else { return Ok(Cow::Borrowed(context)) };
+        Ok(Cow::Owned(self.enter_checkout(context, directory)?.0))
+    }
+
+    fn enter_checkout(
+        &self,
+        context: &CommandContext,
+        directory: &Path,
+    ) -> Result<(CommandContext, Project), CliError> {
+        let checkout = owned_checkout(&context.project()?, &context.directory().join(directory))?;
+        Ok((context.in_checkout(checkout.root().to_owned()), checkout))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::Cli;
@@ -112,6 +160,133 @@ mod tests {
             .try_get_matches_from(words(example))
             .unwrap_or_else(|error| panic!("{example}: {error}"));
         assert_eq!(parsed_path(&matches), path, "{example}");
+    }
+
+    /// Options that calls written for the Python CLI pass to verbs of both programs.
+    const OPTIONS_OF_BOTH: [(&str, &[&str]); 10] = [
+        (
+            "agent tasks move-task",
+            &[
+                "to",
+                "mission",
+                "feature",
+                "agent",
+                "assignee",
+                "shell-pid",
+                "model",
+                "profile",
+                "invocation-id",
+                "tracker-ref",
+                "note",
+                "review-feedback-file",
+                "approval-ref",
+                "reviewer",
+                "self-review-fallback",
+                "intended-reviewer",
+                "reviewer-failure-reason",
+                "done-override-reason",
+                "force",
+                "skip-review-artifact-check",
+                "skip-pre-review-gate",
+                "auto-commit",
+                "no-auto-commit",
+                "owned-checkout",
+                "json",
+            ],
+        ),
+        (
+            "agent mission create",
+            &[
+                "mission-type",
+                "mission",
+                "target-branch",
+                "friendly-name",
+                "purpose-tldr",
+                "purpose-context",
+                "pr-bound",
+                "no-pr-bound",
+                "topology",
+                "branch-strategy",
+                "start-branch",
+                "retain-branches",
+                "retain-worktrees",
+                "owned-checkout",
+                "json",
+            ],
+        ),
+        (
+            "agent mission finalize-tasks",
+            &[
+                "mission",
+                "feature",
+                "validate-only",
+                "target-branch",
+                "refresh-planning-commit",
+                "owned-checkout",
+                "json",
+            ],
+        ),
+        (
+            "agent mission check-prerequisites",
+            &["mission", "paths-only", "include-tasks", "require-tasks", "owned-checkout", "json"],
+        ),
+        ("agent tasks list-tasks", &["lane", "mission", "json"]),
+        (
+            "agent tasks mark-status",
+            &["status", "mission", "owned-checkout", "auto-commit", "no-auto-commit", "json"],
+        ),
+        (
+            "agent tasks map-requirements",
+            &[
+                "wp",
+                "refs",
+                "batch",
+                "replace",
+                "tracker-ref",
+                "mission",
+                "auto-commit",
+                "no-auto-commit",
+                "json",
+            ],
+        ),
+        (
+            "agent status emit",
+            &[
+                "to",
+                "actor",
+                "mission",
+                "force",
+                "reason",
+                "evidence-json",
+                "review-ref",
+                "review-result-json",
+                "workspace-context",
+                "subtasks-complete",
+                "implementation-evidence-present",
+                "execution-mode",
+                "json",
+            ],
+        ),
+        ("agent tasks status", &["mission", "stale-threshold", "json"]),
+        ("agent context resolve", &["action", "mission", "wp-id", "agent", "json"]),
+    ];
+
+    #[test]
+    fn options_of_both_programs_are_taken() {
+        let tree = Cli::tree();
+        for (verb, options) in OPTIONS_OF_BOTH {
+            let find = |command: &Command, word: &str| {
+                command.find_subcommand(word).unwrap_or_else(|| panic!("{verb}: {word}")).clone()
+            };
+            let verb_tree = verb.split(' ').fold(tree.clone(), |command, word| find(&command, word));
+            for option in options {
+                let is_it = |arg: &clap::Arg| {
+                    let aliases = arg.get_all_aliases().unwrap_or_default();
+                    arg.get_long() == Some(option) || aliases.contains(option)
+                };
+                assert!(verb_tree.get_arguments().any(is_it), "{verb} --{option}");
+            }
+        }
     }
 
     /// The verb that was parsed, as it is typed.

@@ -243,3 +243,56 @@ fn interrupted_evidence_capture_keeps_the_earlier_transcript() {
     let left = std::fs::read_dir(mission.path.join("evidence/test-transcripts")).unwrap().count();
     assert_eq!(left, 4, "nothing half-written is left");
 }
+
+/// An option that has nothing to do here is taken, and its call is told so.
+#[test]
+fn option_without_an_effect_is_named() {
+    let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+    world.init_project();
+    let create =
+        ["agent", "mission", "create", "demo", "--branch-strategy", "already-confirmed", "--local-only"];
+    let created = world.run(create).exits(0);
+    assert!(created.stderr.contains("--branch-strategy has no effect"), "{created:?}");
+}
+
+#[test]
+fn mission_in_a_linked_worktree_is_moved_there() {
+    let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
+    world.init_project();
+    let git = |arguments: &[&str]| world.run_program("git", arguments.iter().copied()).exits(0).stdout;
+    let linked = world.work().with_file_name("linked");
+    let shown = linked.to_str().unwrap();
+    git(&["add", "--all"]);
+    git(&["commit", "--quiet", "--allow-empty", "-m", "project"]);
+    git(&["worktree", "add", "--quiet", "-b", "topic", shown]);
+    if !linked.join(".kittify").exists() {
+        std::fs::create_dir(linked.join(".kittify")).unwrap();
+    }
+    let create = ["agent", "mission", "create", "demo", "--owned-checkout", shown, "--local-only", "--json"];
+    let slug = world.run(create).exits(0).json()["mission_slug"].as_str().unwrap().to_owned();
+    let mission = linked.join("kitty-specs").join(&slug);
+    assert!(mission.join("meta.json").exists() && !world.work().join("kitty-specs").join(&slug).exists());
+    assert_eq!(git(&["log", "-1", "--format=%s", "topic"]).trim(), format!("Add meta for feature {slug}"));
+    std::fs::write(mission.join("tasks.md"), "## WP01 - One\n- [ ] T001 do\n").unwrap();
+    std::fs::write(mission.join("tasks/WP01-one.md"), "---\nwork_package_id: WP01\ntitle: One\n---\n")
+        .unwrap();
+    let mark = [
+        "agent",
+        "tasks",
+        "mark-status",
+        "T001",
+        "--status",
+        "done",
+        "--local-only",
+        "--owned-checkout",
+        shown,
+    ];
+    let refused = world.run(mark).exits(1);
+    assert!(
+        refused.stderr.contains("--owned-checkout") && refused.stderr.contains("--mission"),
+        "{refused:?}"
+    );
+    let named: Vec<&str> = mark.into_iter().chain(["--mission", &slug]).collect();
+    let _ = world.run(named).exits(0);
+    assert!(std::fs::read_to_string(mission.join("tasks.md")).unwrap().contains("[x] T001"));
+}

@@ -12,6 +12,9 @@ use std::path::Path;
 /// The file's name in a mission directory.
 pub const FILE: &str = "lanes.json";
 
+/// The key of the commit of the target branch; only lanes by files have it.
+pub const PLANNING_COMMIT: &str = "planning_commit_sha";
+
 /// The file's content beside the lanes.
 #[derive(Clone, Copy, Debug)]
 pub struct Header<'a> {
@@ -98,7 +101,7 @@ impl KnownLanes {
 
     /// The rule for lanes that are computed again.
     pub fn grouping(&self) -> Grouping {
-        match self.document.contains_key("planning_commit_sha") {
+        match self.document.contains_key(PLANNING_COMMIT) {
             true => Grouping::ByFiles,
             false => Grouping::ByDependencies,
         }
@@ -109,14 +112,15 @@ impl KnownLanes {
         self.document.get(key).and_then(Value::as_str)
     }
 
-    /// The bytes of the same file with more lanes, every other key as it is.
-    pub fn extended(&self, allocation: &Allocation) -> String {
+    /// The bytes of the same file with more lanes and with these texts, every other key as it is.
+    pub fn extended(&self, allocation: &Allocation, texts: Vec<(&str, String)>) -> String {
         let mut document = self.document.clone();
         let mut set = |key: &str, value: serde_json::Result<Value>| {
             document.insert(key.to_owned(), value.unwrap_or_default());
         };
         set("lanes", serde_json::to_value(&allocation.lanes));
         set("planning_artifact_wps", serde_json::to_value(&allocation.planning_artifact_wps));
+        texts.into_iter().for_each(|(key, text)| set(key, Ok(text.into())));
         json::ordered_ascii_document(&document)
     }
 }

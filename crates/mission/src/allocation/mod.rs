@@ -19,6 +19,6 @@ pub(crate) use compute::PLANNING_LANE;
 pub use compute::{
     AllocatedLane, Allocation, AllocationError, CollapseReport, Grouping, MergeEvent, compute, extend,
 };
-pub use document::{FILE, Header, KnownLanes, render};
+pub use document::{FILE, Header, KnownLanes, PLANNING_COMMIT, render};
 pub(crate) use document::{branch_of, read_lanes, worktree_of};
 pub use surface::surfaces;

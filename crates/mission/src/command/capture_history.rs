@@ -75,25 +75,24 @@ pub fn plan(
     }
     let mission = project.mission(Some(&request.mission))?;
     let log = view_mission_log(project, &mission)?;
-    let (documents, index_events) = count_documents(&mission)?;
     let mut history = History {
         result: "captured",
         mission_slug: mission.slug.clone(),
         events: BTreeMap::new(),
         stays: 0,
         refused: Vec::new(),
-        documents,
-        index_events,
+        documents: 0,
+        index_events: 0,
         warnings: log.warnings(&mission.slug),
         ids: Vec::new(),
         capture: CaptureReport::default(),
     };
     // Nothing is written, so the rows of the log are not kept: they are read again one by one.
-    let notes = log.notes().to_vec();
-    drop(log);
-    let mut change = Change::of_captured(mission);
-    change.notes = notes;
+    let log = log.without_rows(&mission);
+    let mut change = Change::of(mission, log);
     change.restores_index = true;
+    (history.documents, history.index_events) =
+        count_documents(&change.mission, &*change.documents(project)?)?;
     judge_rows(project, &change, &mut history)?;
     change.logged = LoggedRows {
         count: history.events.values().sum(),
@@ -138,11 +137,10 @@ pub(crate) fn judge_row(
 }
 
 /// Documents whose text travels, and events about documents.
-fn count_documents(mission: &MissionDirectory) -> Result<(u64, u64)> {
-    let overlay = Overlay::new();
-    let dossier = read_dossier(&mission.path, mission.mission_type(), &overlay, None)?;
+fn count_documents(mission: &MissionDirectory, overlay: &Overlay) -> Result<(u64, u64)> {
+    let dossier = read_dossier(&mission.path, mission.mission_type(), overlay, None)?;
     let travels = |verdict: &BodyVerdict| matches!(verdict, BodyVerdict::Travels(_));
-    let bodies = dossier.present().map(|artifact| judge_body(&mission.path, artifact, &overlay));
+    let bodies = dossier.present().map(|artifact| judge_body(&mission.path, artifact, overlay));
     let present = dossier.present().count() as u64;
     Ok((bodies.filter(travels).count() as u64, present + u64::from(present > 0)))
 }

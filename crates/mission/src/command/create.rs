@@ -4,9 +4,10 @@ use super::{BranchContract, mission_fact, shown};
 use crate::clock::Clock;
 use crate::error::{MissionError, Result};
 use crate::git::branch_commit::Tip;
-use crate::git::check_may_commit;
+use crate::git::branches::read_branches;
+use crate::git::{StartBranch, check_may_commit};
 use crate::log::{FactKind, FactRow, Row};
-use crate::meta::{self, Meta, NewMeta, Topology, coordination_branch_of};
+use crate::meta::{self, Meta, NewMeta, Topology, coordination_branch_of, is_branch_name};
 use crate::mission_log::MissionLog;
 use crate::outgoing::{CaptureReport, Outgoing};
 use crate::project::{MISSIONS, MissionDirectory, Project};
@@ -38,6 +39,12 @@ pub struct CreateRequest {
     pub purpose_context: Option<String>,
     /// `--pr-bound`: the work lands by way of a pull request.
     pub pr_bound: bool,
+    /// `--start-branch`: checked out before anything is written, and made when there is none.
+    pub start_branch: Option<String>,
+    /// `--retain-branches`: a merge keeps the branches.
+    pub retain_branches: bool,
+    /// `--retain-worktrees`: a merge keeps the worktrees.
+    pub retain_worktrees: bool,
     /// `--topology`; a mission without one keeps everything in the checkout.
     pub topology: Option<Topology>,
 }
@@ -47,6 +54,8 @@ pub struct CreateRequest {
 pub struct CreationPlan {
     change: Change,
     created: Created,
+    /// On the branch that the mission begins on.
+    project: Project,
 }
 
 /// Report on the new mission. JSON keys as the reference writes them, the branch contract and `capture{}`.
@@ -133,6 +142,14 @@ impl CreateRequest {
                 return wrong(name, "must not be blank".into());
             }
         }
+        if let Some(start) = self.start_branch.as_deref() {
+            if !is_branch_name(start) {
+                return wrong("--start-branch", "cannot be the name of a branch".into());
+            }
+            if self.target_branch.as_deref().is_some_and(|target| target.trim() != start) {
+                return wrong("--start-branch", "is another branch than that of --target-branch".into());
+            }
+        }
         if self.mission_type.as_deref().is_some_and(|kind| !slug::is_kebab(kind)) {
             return wrong("--mission-type", "is not kebab-case, like software-dev".into());
         }
@@ -143,13 +160,17 @@ impl CreateRequest {
 /// Plans a new mission. `cwd` must not lie in one of the project's worktrees.
 pub fn plan(project: &Project, request: &CreateRequest, cwd: &Path, clock: &Clock) -> Result<CreationPlan> {
     request.check()?;
-    if cwd.components().any(|part| part.as_os_str() == ".worktrees") {
+    // A checkout that is named may be anywhere.
+    let is_named = cwd == project.root();
+    if !is_named && cwd.components().any(|part| part.as_os_str() == ".worktrees") {
         return Err(MissionError::Argument {
             name: "SLUG",
             problem: "a mission is created in the main checkout, not inside .worktrees/".into(),
         });
     }
     check_may_commit(project)?;
+    let (project, start_branch) = start(project, request)?;
+    let project = &project;
     let created = describe(project, request, clock)?;
     let directory = project.missions().join(&created.mission_slug);
     let meta_file = directory.join(meta::FILE);
@@ -165,6 +186,8 @@ pub fn plan(project: &Project, request: &CreateRequest, cwd: &Path, clock: &Cloc
             purpose_tldr: &created.purpose_tldr,
             purpose_context: &created.purpose_context,
             pr_bound: request.pr_bound,
+            retain_branches: request.retain_branches,
+            retain_worktrees: request.retain_worktrees,
             topology: request.topology,
         },
     );
@@ -179,6 +202,7 @@ pub fn plan(project: &Project, request: &CreateRequest, cwd: &Path, clock: &Cloc
     let mission =
         MissionDirectory { slug: created.mission_slug.clone(), path: directory.clone(), meta: Some(meta) };
     let mut change = Change::of(mission, log);
+    change.start_branch = start_branch;
     change.directories = ["checklists", "research", "tasks"].map(|name| directory.join(name)).to_vec();
     change.derived.extend(templates.iter().map(|(path, _)| path.clone()));
     change.files.extend(templates);
@@ -196,7 +220,19 @@ pub fn plan(project: &Project, request: &CreateRequest, cwd: &Path, clock: &Cloc
         change.new_branch = Some(Tip { branch, commit: tip.to_owned(), upstream: None });
     }
     change.commit = Some((vec![meta_file], format!("Add meta for feature {}", created.mission_slug)));
-    Ok(CreationPlan { change, created })
+    Ok(CreationPlan { change, created, project: project.clone() })
+}
+
+/// The project as it is on the branch of the request, and how to get there.
+fn start(project: &Project, request: &CreateRequest) -> Result<(Project, Option<StartBranch>)> {
+    let from = project.branch()?;
+    let Some(name) = request.start_branch.as_deref().filter(|name| *name != from) else {
+        return Ok((project.clone(), None));
+    };
+    let known = read_branches(project)?.local(name).map(|branch| branch.commit.clone());
+    let start = StartBranch { name: name.to_owned(), is_new: known.is_none(), from: from.to_owned() };
+    let commit = known.or_else(|| project.git().commit().map(str::to_owned));
+    Ok((project.on_branch(name, commit), Some(start)))
 }
 
 /// The new mission in words: what was asked for, and the defaults for the rest.
@@ -280,8 +316,9 @@ impl CreationPlan {
     }
 
     /// Writes everything.
-    pub fn apply(self, project: &Project, outgoing: Option<&Outgoing<'_>>, clock: &Clock) -> Result<Created> {
-        let Self { change, mut created } = self;
+    pub fn apply(self, outgoing: Option<&Outgoing<'_>>, clock: &Clock) -> Result<Created> {
+        let Self { change, mut created, project } = self;
+        let project = &project;
         change.check_git(project)?;
         let mut lock = lock_mission(project, &change.mission.slug)?;
         let carried = change.carry_out(&lock, project, outgoing, clock);

@@ -41,6 +41,9 @@ pub struct EmitRequest {
     /// `--evidence-json`: `{"review": {"reviewer", "verdict", "reference"}, "repos"?, "verification"?}`.
     /// Its review is also the review result that a move out of `in_review` needs.
     pub evidence_json: Option<String>,
+    /// `--review-result-json`: `{"reviewer", "verdict", "reference"}` of a move out of `in_review`; without it the review
+    /// of the evidence.
+    pub review_result_json: Option<String>,
     /// `--review-ref`.
     pub review_ref: Option<String>,
     /// `--workspace-context`.
@@ -59,6 +62,7 @@ struct Arguments {
     to: Lane,
     evidence: Option<Value>,
     review: Option<Review>,
+    review_result: Option<Review>,
     execution_mode: ExecutionMode,
 }
 
@@ -121,7 +125,18 @@ impl EmitRequest {
             Some(Ok((evidence, review))) => (Some(evidence), Some(review)),
             Some(Err(problem)) => return Err(wrong("--evidence-json", problem)),
         };
-        Ok(Arguments { to, evidence, review, execution_mode })
+        let review_result = match self.review_result_json.as_deref() {
+            None => review.clone(),
+            Some(text) => {
+                let given: Option<Review> = serde_json::from_str(text).ok();
+                let complete = given.filter(Review::is_complete).ok_or_else(|| {
+                    let problem = "needs reviewer, verdict and reference, each a text that is not blank";
+                    wrong("--review-result-json", problem.into())
+                })?;
+                Some(complete)
+            }
+        };
+        Ok(Arguments { to, evidence, review, review_result, execution_mode })
     }
 }
 
@@ -227,7 +242,7 @@ fn judge(
         force: request.force,
         reason: request.reason.as_deref(),
         evidence: arguments.review.as_ref().filter(|_| is_approval(arguments.to) || dialect == Dialect::Rc11),
-        review_result: arguments.review.as_ref(),
+        review_result: arguments.review_result.as_ref(),
         workspace: Some(&workspace),
         subtasks_complete: request.subtasks_complete || Subtasks::are_complete(snapshot, wp_id, wp, tasks_md),
         implementation_evidence: request.implementation_evidence_present
@@ -252,7 +267,7 @@ fn lane_row(
 ) -> LaneRow {
     let from = snapshot.lane(&request.wp_id);
     let is_current = snapshot.dialect() == Dialect::Current;
-    let review_result = arguments.review.as_ref().filter(|_| is_current && from == Lane::InReview);
+    let review_result = arguments.review_result.as_ref().filter(|_| is_current && from == Lane::InReview);
     let keeps_evidence = !is_current || is_approval(arguments.to);
     let has_reason = request.reason.as_deref().is_some_and(|reason| !reason.trim().is_empty());
     let is_canceled = is_current && arguments.to == Lane::Canceled && has_reason;

@@ -16,8 +16,10 @@ use serde::Serialize;
 use std::path::Path;
 use system::Machine;
 
-/// Files of one machine, below the project root.
-const IGNORED: [&str; 10] = [
+/// Files of one machine, below the project root. A killed process leaves its temporary file beside the one that it was
+/// writing; damaged lines of a log are kept where it is.
+const IGNORED: [&str; 12] = [
+    ".spec-kitty-*.tmp",
     ".worktrees/",
     ".kittify/.dashboard",
     ".kittify/derived/",
@@ -28,6 +30,7 @@ const IGNORED: [&str; 10] = [
     ".kittify/runtime/",
     ".kittify/sync-state.json",
     ".kittify/workspaces/",
+    "kitty-specs/*/status.events.jsonl.aside-*",
 ];
 
 /// Report of `init`.

@@ -27,6 +27,7 @@ pub mod init;
 pub mod map_requirements;
 pub mod mark_status;
 pub mod move_task;
+pub mod owned_checkout;
 mod planned;
 pub mod prerequisites;
 pub mod repair_log;

@@ -14,7 +14,7 @@ use crate::meta::Meta;
 use crate::mission_log::{LogReader, MissionLog, open_mission_log, view_mission_log};
 use crate::planning;
 use crate::project::{MissionDirectory, Project};
-use crate::snapshot::{Snapshot, reduce};
+use crate::snapshot::{self, Snapshot, reduce};
 use crate::transaction::{Change, lock_mission};
 use crate::work_package::{id_of_file, read_wp_files};
 use serde::{Serialize, Serializer};
@@ -22,18 +22,34 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// `materialize`: writes `status.json` from what can be read of the log. Returns its content, and warnings about its
-/// source files. A local command.
-pub fn materialize(project: &Project, mission: Option<&str>, clock: &Clock) -> Result<(Value, Vec<String>)> {
+/// Result of `materialize`.
+#[derive(Clone, Debug)]
+pub struct Materialized {
+    /// Content of `status.json`, from what can be read of the log.
+    pub document: Value,
+    /// Whether the file holds it. A log with a damaged line is shown, and the file stays as it is.
+    pub is_written: bool,
+    /// Warnings about its source files.
+    pub warnings: Vec<String>,
+}
+
+/// `materialize`: writes `status.json` from the log. A local command.
+pub fn materialize(project: &Project, mission: Option<&str>, clock: &Clock) -> Result<Materialized> {
     let (mission, bad_meta) = project.view_mission(mission)?;
     let lock = lock_mission(project, &mission.slug)?;
     until_won(|| {
         let log = open_mission_log(project, &mission)?;
-        let warnings = bad_meta.iter().cloned().chain(log.warnings(&mission.slug)).collect();
+        let mut warnings: Vec<_> = bad_meta.iter().cloned().chain(log.warnings(&mission.slug)).collect();
+        let is_written = !log.is_damaged();
+        if !is_written {
+            warnings.push(format!("{} stays as it is: the log has damaged lines", snapshot::FILE));
+        }
         let mut change = Change::of(mission.clone(), log);
         let document = change.refresh_status()?;
-        change.carry_out(&lock, project, None, clock)?;
-        Ok((document, warnings))
+        if is_written {
+            change.carry_out(&lock, project, None, clock)?;
+        }
+        Ok(Materialized { document, is_written, warnings })
     })
 }
 
@@ -182,16 +198,20 @@ pub struct WorkLane {
     pub parallel_group: u64,
 }
 
+/// How many missions are worth a thread.
+const EACH_THREAD: usize = 32;
+/// The most threads: more wait for the same disk.
+const MOST_THREADS: usize = 8;
+
 /// Looks at one mission, or at all.
 pub fn show(project: &Project, mission: Option<&str>) -> Result<Boards> {
     if mission.is_some() {
         let board = board(project, &mut LogReader::new(project), mission)?;
         return Ok(Boards { missions: vec![board], unreadable: Vec::new() });
     }
-    let mut logs = LogReader::new(project);
     let mut boards = Boards { missions: Vec::new(), unreadable: Vec::new() };
-    for name in project.mission_names()? {
-        match board(project, &mut logs, Some(&name)) {
+    for (name, board) in all_boards(project, project.mission_names()?) {
+        match board {
             Ok(board) => boards.missions.push(board),
             Err(error) => {
                 boards.unreadable.push(UnreadableMission { mission_slug: name, error: chain(&error) })
@@ -199,6 +219,34 @@ pub fn show(project: &Project, mission: Option<&str>) -> Result<Boards> {
         }
     }
     Ok(boards)
+}
+
+/// The boards of these missions, in their order. Many are read by several threads: a mission is a dozen small files.
+fn all_boards(project: &Project, mut names: Vec<String>) -> Vec<(String, Result<Board>)> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = cores.min(names.len() / EACH_THREAD).clamp(1, MOST_THREADS);
+    let own = names.split_off(names.len() - names.len() / threads);
+    let logs = LogReader::new(project);
+    let read = |mut logs: LogReader<'_>, names: Vec<String>| -> Vec<_> {
+        let named = |name: String| {
+            let board = board(project, &mut logs, Some(&name));
+            (name, board)
+        };
+        names.into_iter().map(named).collect()
+    };
+    std::thread::scope(|scope| {
+        let size = names.len().div_ceil((threads - 1).max(1)).max(1);
+        let mut parts = Vec::new();
+        while !names.is_empty() {
+            let rest = names.split_off(size.min(names.len()));
+            let (part, logs) = (std::mem::replace(&mut names, rest), logs.beside());
+            parts.push(scope.spawn(move || read(logs, part)));
+        }
+        let last = read(logs.beside(), own);
+        let parts = parts.into_iter().map(|part| part.join());
+        let parts = parts.map(|part| part.unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        parts.chain([last]).flatten().collect()
+    })
 }
 
 fn board(project: &Project, logs: &mut LogReader<'_>, mission: Option<&str>) -> Result<Board> {

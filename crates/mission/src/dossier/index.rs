@@ -86,7 +86,7 @@ pub fn read_dossier(
     let planned = overlay.keys().map(PathBuf::as_path).chain(appended.iter().map(|appended| appended.path));
     let planned = planned.filter_map(|path| Some((relative(mission_dir, path)?, path.to_owned())));
     files.extend(planned.filter(|(relative, _)| !is_hidden(relative)));
-    walk(mission_dir, &mut files)?;
+    files.extend(list_files(mission_dir)?);
     let mut artifacts = Vec::with_capacity(files.len());
     // One for all files: they are small, and filling it with zeros costs more than reading one.
     let mut chunk = vec![0; 64 * 1024];
@@ -109,7 +109,9 @@ pub fn read_dossier(
     Ok(Dossier { artifacts })
 }
 
-fn walk(mission_dir: &Path, files: &mut BTreeMap<String, PathBuf>) -> Result<()> {
+/// The files of a mission directory that may be documents, by their path in it, with `/`.
+pub(crate) fn list_files(mission_dir: &Path) -> Result<BTreeMap<String, PathBuf>> {
+    let mut files = BTreeMap::new();
     let mut pending = vec![(mission_dir.to_owned(), 0)];
     while let Some((directory, depth)) = pending.pop() {
         let entries = match fs::read_dir(&directory) {
@@ -135,7 +137,7 @@ fn walk(mission_dir: &Path, files: &mut BTreeMap<String, PathBuf>) -> Result<()>
             }
         }
     }
-    Ok(())
+    Ok(files)
 }
 
 /// The path below the mission directory, with `/`; nothing for a name that is not UTF-8.

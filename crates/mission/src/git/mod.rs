@@ -269,6 +269,15 @@ pub(crate) fn branch_is_merged(project: &Project, branch: &str, target: &str) ->
     Ok(Some(git.run(&["merge-base", "--is-ancestor", &branch, &target], None)?.success))
 }
 
+/// Whether the commit `older` is `newer` or an ancestor of it; not when the repository lacks it.
+pub(crate) fn is_ancestor(project: &Project, older: &str, newer: &str) -> Result<bool> {
+    let git = Git { worktree: &project.git().worktree };
+    let commit = |name: &str| format!("{name}^{{commit}}");
+    let answer = git.run(&["rev-parse", "--verify", "--quiet", "--end-of-options", &commit(older)], None)?;
+    let older = answer.out.trim();
+    Ok(answer.success && git.run(&["merge-base", "--is-ancestor", older, newer], None)?.success)
+}
+
 /// The branch that the remote `origin` has checked out, as far as the clone knows it.
 pub(crate) fn default_branch(project: &Project) -> Result<Option<String>> {
     let git = Git { worktree: &project.git().worktree };
@@ -446,6 +455,44 @@ pub(crate) fn in_worktree(project: &Project, path: &Path) -> Result<String> {
     let below = path.strip_prefix(&project.git().worktree).map_err(|_| outside())?;
     let parts: Option<Vec<&str>> = below.components().map(|part| OsStr::to_str(part.as_os_str())).collect();
     parts.map(|parts| parts.join("/")).ok_or_else(outside)
+}
+
+/// A branch that a command works on in place of the one that is checked out.
+#[derive(Clone, Debug)]
+pub(crate) struct StartBranch {
+    pub(crate) name: String,
+    /// Whether it is made.
+    pub(crate) is_new: bool,
+    /// The branch that is checked out.
+    pub(crate) from: String,
+}
+
+/// A branch that was checked out, until everything else is done.
+#[derive(Debug)]
+struct SwitchedBranch {
+    worktree: PathBuf,
+    start: StartBranch,
+}
+
+impl Undo for SwitchedBranch {
+    fn undo(&self) -> Result<(), String> {
+        let git = Git { worktree: &self.worktree };
+        let StartBranch { name, is_new, from } = &self.start;
+        let must =
+            |arguments: &[&str]| git.must(arguments, None).map(drop).map_err(|error| error.to_string());
+        must(&["switch", "--quiet", "--no-guess", from])?;
+        if *is_new { must(&["branch", "--quiet", "-D", name]) } else { Ok(()) }
+    }
+}
+
+/// Checks a branch out, or makes it first, and notes in `writing` how to go back.
+pub(crate) fn switch_branch(project: &Project, start: &StartBranch, writing: &mut Writing) -> Result<()> {
+    let git = Git { worktree: &project.git().worktree };
+    let kind = if start.is_new { "--create" } else { "--no-guess" };
+    git.must(&["switch", "--quiet", kind, &start.name], None)?;
+    let undo = SwitchedBranch { worktree: project.git().worktree.clone(), start: start.clone() };
+    writing.note(format!("branch {}", start.name), undo);
+    Ok(())
 }
 
 /// A commit of ours in a worktree, until everything else is done.

@@ -13,6 +13,8 @@ use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 
 /// The largest tree that is read.
 const MAX_TREE: u64 = 16 << 20;
+/// The most files of one directory that are listed.
+const MAX_FILES: usize = 4096;
 /// The longest line in front of an object.
 const MAX_HEAD: u64 = 8192;
 
@@ -132,6 +134,32 @@ impl ObjectReader {
             Some(entry) if entry.is_tree() => Ok(TreeFile::NoFile("a directory")),
             Some(_) => Ok(TreeFile::NoFile("a submodule")),
         }
+    }
+
+    /// The regular files of a commit below `path`, by their path from there, with `/`; of directories that are at most
+    /// `depth` below it. Empty when there is no such directory.
+    ///
+    /// # Errors
+    /// When commit or tree are not in the repository, git ends early, or there are too many files.
+    pub fn files_below(&mut self, commit: &str, path: &str, depth: usize) -> Result<Vec<String>> {
+        let Some(top) = self.entry(commit, path)?.filter(GitTreeEntry::is_tree) else {
+            return Ok(Vec::new());
+        };
+        let (mut files, mut pending) = (Vec::new(), vec![(String::new(), top.object, 0)]);
+        while let Some((above, tree, level)) = pending.pop() {
+            for entry in self.tree(&tree)?.ok_or_else(|| missing(&tree))? {
+                let Ok(name) = std::str::from_utf8(&entry.name) else { continue };
+                if entry.is_tree() && level < depth {
+                    pending.push((format!("{above}{name}/"), entry.object, level + 1));
+                } else if entry.is_file() {
+                    files.push(format!("{above}{name}"));
+                }
+                if files.len() + pending.len() > MAX_FILES {
+                    return Err(unreadable(commit, &format!("has more than {MAX_FILES} files in `{path}`")));
+                }
+            }
+        }
+        Ok(files)
     }
 
     /// The bytes of a file by its object name; at most `limit` of them.

@@ -27,6 +27,8 @@ pub enum FactKind {
     TasksCompleted,
     /// A work package exists.
     WPCreated,
+    /// A work package was approved by who worked on it, because the reviewer failed.
+    ReviewerSelfApproval,
     /// A decision was opened.
     DecisionPointOpened,
     /// A decision was resolved, deferred or canceled.
@@ -52,7 +54,7 @@ impl FactKind {
     /// Subject of the fact: `WorkPackage` or `Mission`.
     pub const fn aggregate_type(self) -> &'static str {
         match self {
-            Self::WPCreated => "WorkPackage",
+            Self::WPCreated | Self::ReviewerSelfApproval => "WorkPackage",
             _ => "Mission",
         }
     }
@@ -96,7 +98,7 @@ impl FactRow {
     /// The work package or the decision that the fact is about.
     pub(super) fn subject(&self) -> Option<&str> {
         match self.kind {
-            FactKind::WPCreated => Some(&self.aggregate_id),
+            FactKind::WPCreated | FactKind::ReviewerSelfApproval => Some(&self.aggregate_id),
             _ => self.text("decision_point_id"),
         }
     }

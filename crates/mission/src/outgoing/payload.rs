@@ -126,7 +126,9 @@ fn draft_of_fact(row: &FactRow, event_type: &'static str, background: &Backgroun
         FactKind::WPCreated => {
             &["mission_slug", "wp_id", "wp_title", "wp_path", "depends_on", "actor", "created_at"]
         }
-        FactKind::DecisionPointOpened | FactKind::DecisionPointResolved => &[],
+        FactKind::ReviewerSelfApproval | FactKind::DecisionPointOpened | FactKind::DecisionPointResolved => {
+            &[]
+        }
     };
     let mut payload: Map<String, Value> =
         allowed.iter().filter_map(|key| Some(((*key).to_owned(), row.payload.get(*key)?.clone()))).collect();

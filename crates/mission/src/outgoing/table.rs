@@ -26,6 +26,7 @@ pub(crate) const fn fact_travels(fact: FactKind) -> Travels {
         FactKind::TasksStarted => Travels::As(kind::TASKS_STARTED),
         FactKind::TasksCompleted => Travels::As(kind::TASKS_COMPLETED),
         FactKind::WPCreated => Travels::As(kind::WP_CREATED),
+        FactKind::ReviewerSelfApproval => Travels::Never("the published contract has no type for it"),
         FactKind::DecisionPointOpened | FactKind::DecisionPointResolved => {
             Travels::Never("decisions are local: opening and closing one needs no login and no boundary")
         }

@@ -10,7 +10,7 @@ fn create_captured(world: &World) -> create::Created {
         let request = create::CreateRequest { slug: "demo".into(), ..Default::default() };
         create::plan(&project, &request, &world.root, &world.clock)
             .unwrap()
-            .apply(&project, Some(outgoing), &world.clock)
+            .apply(Some(outgoing), &world.clock)
             .unwrap()
     })
 }

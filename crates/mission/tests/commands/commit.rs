@@ -97,6 +97,6 @@ fn refused_commit_of_new_files_leaves_the_index_without_them() {
     let project = world.project();
     let request = mission::command::create::CreateRequest { slug: "demo".into(), ..Default::default() };
     let plan = mission::command::create::plan(&project, &request, &world.root, &world.clock).unwrap();
-    assert!(plan.apply(&project, None, &world.clock).is_err());
+    assert!(plan.apply(None, &world.clock).is_err());
     assert_eq!(world.git(["ls-files"]), ".kittify/.gitkeep\nREADME.md\nstaged.txt\n");
 }

@@ -60,11 +60,7 @@ fn topology_is_written_and_a_coordination_branch_is_made() {
     let create = |slug: &str, shape: &str| {
         let request = CreateRequest { slug: slug.into(), topology: shape.parse().ok(), ..Default::default() };
         assert!(request.topology.is_some(), "{shape}");
-        plan(&world.project(), &request, &world.root, &world.clock)?.apply(
-            &world.project(),
-            None,
-            &world.clock,
-        )
+        plan(&world.project(), &request, &world.root, &world.clock)?.apply(None, &world.clock)
     };
     let meta = |slug: &str| read_meta(&world.root.join("kitty-specs").join(slug)).unwrap().unwrap();
     let flat = create("flat", "single_branch").unwrap().mission_slug;
@@ -92,8 +88,53 @@ fn coordination_branch_of_a_mission_that_fails_is_taken_away() {
     let request = CreateRequest { slug: "demo".into(), topology: "coord".parse().ok(), ..Default::default() };
     let before = (world.state(), world.git(["for-each-ref"]));
     let planned = plan(&world.project(), &request, &world.root, &world.clock).unwrap();
-    assert!(planned.apply(&world.project(), None, &world.clock).is_err());
+    assert!(planned.apply(None, &world.clock).is_err());
     assert!(before == (world.state(), world.git(["for-each-ref"])));
+}
+
+#[test]
+fn start_branch_is_made_and_a_failed_mission_leaves_none() {
+    let world = World::new();
+    let create = |slug: &str, branch: &str| {
+        let request = CreateRequest {
+            slug: slug.into(),
+            start_branch: Some(branch.into()),
+            retain_branches: true,
+            ..Default::default()
+        };
+        plan(&world.project(), &request, &world.root, &world.clock)?.apply(None, &world.clock)
+    };
+    world.git(["branch", "known"]);
+    let made = create("one", "topic/one").unwrap();
+    assert_eq!(world.git(["branch", "--show-current"]).trim(), "topic/one");
+    assert_eq!((made.branches.current.as_str(), made.branches.target.as_str()), ("topic/one", "topic/one"));
+    let meta = read_meta(&world.root.join("kitty-specs").join(&made.mission_slug)).unwrap().unwrap();
+    assert_eq!((meta.get("retain_branches"), meta.get("retain_worktrees")), (Some(&true.into()), None));
+    assert_eq!(
+        world.git(["log", "-1", "--format=%s"]).trim(),
+        format!("Add meta for feature {}", made.mission_slug)
+    );
+    assert_eq!(create("two", "known").unwrap().branches.current, "known");
+    let request = CreateRequest {
+        slug: "three".into(),
+        start_branch: Some("topic/three".into()),
+        target_branch: Some("main".into()),
+        ..Default::default()
+    };
+    assert!(request.check().unwrap_err().to_string().contains("--target-branch"));
+    // The hook refuses the commit, after the branch was checked out.
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let hook = world.root.join(".git/hooks/pre-commit");
+        std::fs::create_dir_all(hook.parent().unwrap()).unwrap();
+        std::fs::write(&hook, "#!/bin/sh\nexit 1\n").unwrap();
+        std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let before = (world.state(), world.git(["for-each-ref"]));
+        create("four", "topic/four").unwrap_err();
+        assert!(before == (world.state(), world.git(["for-each-ref"])));
+        assert_eq!(world.git(["branch", "--show-current"]).trim(), "known");
+    }
 }
 
 #[test]
@@ -142,7 +183,7 @@ fn hook_that_refuses_leaves_everything_as_it_was() {
     let project = world.project();
     let request = CreateRequest { slug: "demo".into(), ..Default::default() };
     let plan = plan(&project, &request, &world.root, &world.clock).unwrap();
-    let error = plan.apply(&project, None, &world.clock).unwrap_err();
+    let error = plan.apply(None, &world.clock).unwrap_err();
     assert!(error.to_string().contains("house rule 7"), "{error}");
     assert_eq!(error.code().name(), "GIT_COMMIT_FAILED");
     assert_eq!(world.state(), before);
@@ -162,7 +203,7 @@ fn merge_under_way_is_never_concluded_by_us() {
     let project = world.project();
     let request = CreateRequest { slug: "demo".into(), ..Default::default() };
     let error = plan(&project, &request, &world.root, &world.clock)
-        .and_then(|plan| plan.apply(&project, None, &world.clock))
+        .and_then(|plan| plan.apply(None, &world.clock))
         .unwrap_err();
     assert_eq!(error.code().name(), "GIT_OPERATION_IN_PROGRESS");
     assert_eq!(world.state(), before);

@@ -192,7 +192,8 @@ fn new_work_package_of_a_current_mission_starts_at_genesis() {
     world.write("src/b.rs", "");
     world.write(path("tasks.md"), "## WP01 - First\n- [ ] T001 do\n\n## WP02 - Second\n");
     world.write(path("tasks/WP02-second.md"), &super::world::wp_file("WP02", "Second", "src/b.rs"));
-    let (project, request) = (world.project(), finalize::FinalizeRequest { mission: Some(MISSION.into()) });
+    let (project, request) =
+        (world.project(), finalize::FinalizeRequest { mission: Some(MISSION.into()), ..Default::default() });
     finalize::plan(&project, &request, &world.clock).unwrap().apply(&project, None, &world.clock).unwrap();
     let mut seeds = Vec::new();
     let keep = |row| {
@@ -258,4 +259,111 @@ fn current_decision_names_its_asker_and_is_logged_once() {
     let request = OpenRequest { mission: Some(earlier), ..request };
     let refused = decision::open(&world.project(), &request, &world.clock).unwrap_err().to_string();
     assert!(refused.contains("use charter, specify or plan"), "{refused}");
+}
+
+#[test]
+fn approval_by_who_worked_on_it_is_a_fact_of_the_log() {
+    let world = world();
+    let fallback = move_task::MoveTaskRequest {
+        agent: Some("codex".into()),
+        force: true,
+        note: Some("read it twice".into()),
+        self_review_fallback: true,
+        intended_reviewer: Some("claude".into()),
+        reviewer_failure_reason: Some("no quota".into()),
+        ..to("approved")
+    };
+    for (problem, request) in [
+        ("needs --force", move_task::MoveTaskRequest { force: false, ..fallback.clone() }),
+        (
+            "only for --to approved or done",
+            move_task::MoveTaskRequest { to: "for_review".into(), ..fallback.clone() },
+        ),
+        (
+            "needs --intended-reviewer",
+            move_task::MoveTaskRequest { intended_reviewer: None, ..fallback.clone() },
+        ),
+        ("is needed with", move_task::MoveTaskRequest { self_review_fallback: false, ..fallback.clone() }),
+    ] {
+        let refused = request.check().unwrap_err().to_string();
+        assert!(refused.contains(problem), "{problem}: {refused}");
+    }
+    moved(&world, &fallback).unwrap();
+    let is_fact = |row: &&Value| row["event_type"] == "ReviewerSelfApproval";
+    let log = world.log(MISSION);
+    let facts: Vec<_> = log.iter().filter(is_fact).collect();
+    let [fact] = facts[..] else { panic!("{facts:?}") };
+    assert_eq!((&fact["aggregate_id"], &fact["aggregate_type"]), (&json!("WP01"), &json!("WorkPackage")));
+    let payload = &fact["payload"];
+    for (key, value) in [
+        ("wp_id", json!("WP01")),
+        ("implementing_actor", json!("codex")),
+        ("intended_reviewer", json!("claude")),
+        ("failure_reason", json!("no quota")),
+        ("fallback_approved", json!(true)),
+    ] {
+        assert_eq!(payload[key], value, "{key}");
+    }
+    // The same once more is known.
+    moved(
+        &world,
+        &move_task::MoveTaskRequest { to: "done".into(), done_override_reason: Some("x".into()), ..fallback },
+    )
+    .unwrap();
+    assert_eq!(world.log(MISSION).iter().filter(is_fact).count(), 1);
+}
+
+#[test]
+fn recorded_dispatch_names_model_and_profile() {
+    const ID: &str = "01KZ0000000000000000000009";
+    let world = world();
+    let mission_id = "01KZ0000000000000000000000";
+    let record = |wp: &str| {
+        let started = json!({
+            "event": "started", "invocation_id": ID, "profile_id": "implementer", "action": "implement",
+            "mission_id": mission_id, "wp_id": wp, "model_id": "m-1", "request_text": "", "actor": "codex",
+        });
+        world.write(format!("kitty-ops/{ID}.jsonl"), &format!("{started}\n{{\"event\": \"completed\"}}\n"));
+    };
+    let request = move_task::MoveTaskRequest { invocation_id: Some(ID.into()), ..to("claimed") };
+    for (id, problem) in [("../../x", "is no ULID"), (ID, "does not exist")] {
+        let request = move_task::MoveTaskRequest { invocation_id: Some(id.into()), ..request.clone() };
+        let refused = moved(&world, &request).unwrap_err().to_string();
+        assert!(refused.contains(problem), "{refused}");
+    }
+    record("WP02");
+    let refused = moved(&world, &request).unwrap_err().to_string();
+    assert!(refused.contains("the work package is `WP02` there, and `WP01` here"), "{refused}");
+    record("WP01");
+    let other = move_task::MoveTaskRequest { model: Some("m-2".into()), ..request.clone() };
+    assert!(moved(&world, &other).unwrap_err().to_string().contains("--model is `m-1` there"));
+    moved(&world, &request).unwrap();
+    let log = world.log(MISSION);
+    let delta = &log.last().unwrap()["delta"];
+    assert_eq!((&delta["model"], &delta["agent_profile"]), (&json!("m-1"), &json!("implementer")));
+}
+
+#[test]
+fn review_result_of_an_emit_is_recorded_by_itself() {
+    let world = world();
+    let emit = |to: &str, result: Option<&str>| {
+        let request = mission::command::emit::EmitRequest {
+            mission: Some(MISSION.into()),
+            wp_id: "WP01".into(),
+            to: to.into(),
+            actor: "bo".into(),
+            force: result.is_none(),
+            reason: Some("because".into()),
+            review_result_json: result.map(str::to_owned),
+            ..Default::default()
+        };
+        world.emit(&request, None)
+    };
+    emit("in_review", None).unwrap();
+    let incomplete = emit("in_progress", Some(r#"{"reviewer": "bo", "verdict": "changes_requested"}"#));
+    assert!(incomplete.unwrap_err().to_string().contains("--review-result-json"));
+    let result = r#"{"reviewer": "bo", "verdict": "changes_requested", "reference": "r-1"}"#;
+    emit("in_progress", Some(result)).unwrap();
+    let log = world.log(MISSION);
+    assert_eq!(log.last().unwrap()["review_result"], serde_json::from_str::<Value>(result).unwrap());
 }

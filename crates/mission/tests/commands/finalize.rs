@@ -16,7 +16,7 @@ pub(crate) fn with_tasks(world: &World) -> String {
 
 pub(crate) fn finalize(world: &World, slug: &str) -> Result<mission::command::finalize::Finalized> {
     let project = world.project();
-    let request = FinalizeRequest { mission: Some(slug.into()) };
+    let request = FinalizeRequest { mission: Some(slug.into()), ..Default::default() };
     plan(&project, &request, &world.clock)?.apply(&project, None, &world.clock)
 }
 
@@ -128,7 +128,8 @@ fn validating_tells_what_would_change_and_writes_nothing() {
     let world = World::new();
     let slug = with_tasks(&world);
     let before = world.state();
-    let judged = validate(&world.project(), &FinalizeRequest { mission: Some(slug) }).unwrap();
+    let judged =
+        validate(&world.project(), &FinalizeRequest { mission: Some(slug), ..Default::default() }).unwrap();
     let judged = serde_json::to_value(judged).unwrap();
     assert_eq!(judged["result"], "validation_passed");
     assert_eq!(judged["would_modify"][1]["changes"]["dependencies"], json!(["WP01"]));
@@ -143,7 +144,7 @@ fn facts_of_every_work_package_are_captured_once() {
     let run = || {
         world.captured(|outgoing| {
             let project = world.project();
-            let request = FinalizeRequest { mission: Some(slug.clone()) };
+            let request = FinalizeRequest { mission: Some(slug.clone()), ..Default::default() };
             plan(&project, &request, &world.clock)?.apply(&project, Some(outgoing), &world.clock)
         })
     };
@@ -221,7 +222,11 @@ fn missing_surface_is_inferred_from_the_owned_files() {
     };
     for (owned, surface) in [("[\"src/part2/*.py\"]", "src/part2/"), ("[src/x/**, tests/y/**]", "src/x/")] {
         world.write(format!("kitty-specs/{slug}/tasks/WP01-first.md"), &bare(owned));
-        let judged = validate(&world.project(), &FinalizeRequest { mission: Some(slug.clone()) }).unwrap();
+        let judged = validate(
+            &world.project(),
+            &FinalizeRequest { mission: Some(slug.clone()), ..Default::default() },
+        )
+        .unwrap();
         assert_eq!(judged.would_modify[0].changes["authoritative_surface"], surface);
         let said = judged.ownership_warnings.iter().any(|line| line.contains("several directories"));
         assert_eq!(said, owned.contains("tests"), "{:?}", judged.ownership_warnings);
@@ -261,7 +266,7 @@ fn front_matter_decides_about_dependencies_and_text_fills_gaps() {
         write_tasks(&world, &slug, "**Dependencies**: none (parallel-safe with WP02).", text);
         world.write(&file, &original.replace("title: Second\n", &format!("title: Second\n{front}")));
         let project = world.project();
-        let request = FinalizeRequest { mission: Some(slug.clone()) };
+        let request = FinalizeRequest { mission: Some(slug.clone()), ..Default::default() };
         let plan = plan(&project, &request, &world.clock).unwrap();
         let outcome = plan.outcome();
         assert_eq!(outcome.dependencies_parsed["WP02"], wanted, "{front}{text}");
@@ -283,7 +288,9 @@ fn sequential_work_packages_may_share_files_with_a_warning() {
     let slug = with_tasks(&world);
     let file = format!("kitty-specs/{slug}/tasks/WP02-second.md");
     world.write(&file, &wp_file("WP02", "Second", "src/a.rs"));
-    let judged = validate(&world.project(), &FinalizeRequest { mission: Some(slug.clone()) }).unwrap();
+    let judged =
+        validate(&world.project(), &FinalizeRequest { mission: Some(slug.clone()), ..Default::default() })
+            .unwrap();
     let warnings = judged.ownership_warnings.join("\n");
     assert!(warnings.contains("WP01 ('src/a.rs') and WP02 ('src/a.rs') share files"), "{warnings}");
     assert!(warnings.contains("'src/a.rs' is no file yet: name it in create_intent"), "{warnings}");
@@ -308,7 +315,8 @@ fn requirement_in_a_sentence_is_a_warning_with_its_line() {
     let spec =
         format!("# S\n\n## Requirements\n\n{SPEC}\nFR-002 is meant, see FR-001.\n\n```\nFR-003\n```\n");
     world.write(format!("kitty-specs/{slug}/spec.md"), &spec);
-    let judged = validate(&world.project(), &FinalizeRequest { mission: Some(slug) }).unwrap();
+    let judged =
+        validate(&world.project(), &FinalizeRequest { mission: Some(slug), ..Default::default() }).unwrap();
     let [line] = &judged.requirement_extraction_warnings[..] else { panic!("{judged:?}") };
     assert!(line.contains("spec.md line 9: FR-002 is in a sentence"), "{line}");
 }
@@ -411,7 +419,7 @@ fn pull_request_mission_lands_on_the_branch_of_its_meta() {
         ..Default::default()
     };
     let plan = mission::command::create::plan(&project, &request, &world.root, &world.clock).unwrap();
-    let slug = plan.apply(&project, None, &world.clock).unwrap().mission_slug;
+    let slug = plan.apply(None, &world.clock).unwrap().mission_slug;
     let dir = format!("kitty-specs/{slug}");
     world.write(format!("{dir}/spec.md"), SPEC);
     world.write(format!("{dir}/tasks.md"), "## WP01 - First\n");
@@ -444,7 +452,69 @@ fn criteria_that_no_review_can_see_are_named() {
     let text = world.read(&file)
         + "\n## Acceptance criteria\n\nAfter deployment the page loads.\n\n## Notes\n\nOnce merged.\n";
     world.write(&file, &text);
-    let judged = validate(&world.project(), &FinalizeRequest { mission: Some(slug) }).unwrap();
+    let judged =
+        validate(&world.project(), &FinalizeRequest { mission: Some(slug), ..Default::default() }).unwrap();
     let [line] = &judged.post_integration_acceptance_warnings[..] else { panic!("{judged:?}") };
     assert!(line.starts_with("WP01: ") && line.contains("(after deploy)"), "{line}");
+}
+
+#[test]
+fn target_branch_of_the_request_is_recorded_and_committed() {
+    let world = World::new();
+    let slug = with_tasks(&world);
+    let target = |name: &str| FinalizeRequest {
+        mission: Some(slug.clone()),
+        target_branch: Some(name.into()),
+        ..Default::default()
+    };
+    let refused = plan(&world.project(), &target("a b"), &world.clock).unwrap_err().to_string();
+    assert!(refused.contains("cannot be the name of a branch"), "{refused}");
+    let project = world.project();
+    plan(&project, &target("release"), &world.clock).unwrap().apply(&project, None, &world.clock).unwrap();
+    let committed = |file: &str| -> Value {
+        serde_json::from_str(&world.git(["show", &format!("HEAD:kitty-specs/{slug}/{file}")])).unwrap()
+    };
+    assert_eq!(committed("meta.json")["target_branch"], "release");
+    assert_eq!(committed("lanes.json")["target_branch"], "release");
+    // Work has begun: the lanes stay, and name the new branch.
+    world.emit(&super::emit::to(&slug, "claimed"), None).unwrap();
+    let lanes = committed("lanes.json")["lanes"].clone();
+    plan(&project, &target("main"), &world.clock).unwrap().apply(&project, None, &world.clock).unwrap();
+    assert_eq!(
+        (&committed("lanes.json")["target_branch"], &committed("lanes.json")["lanes"]),
+        (&json!("main"), &lanes)
+    );
+}
+
+#[test]
+fn planning_commit_of_begun_work_is_refreshed_along_its_history_only() {
+    let world = World::new();
+    let slug = with_tasks(&world);
+    finalize(&world, &slug).unwrap();
+    let recorded = || -> Value {
+        let text = world.read(format!("kitty-specs/{slug}/lanes.json"));
+        serde_json::from_str::<Value>(&text).unwrap()["planning_commit_sha"].clone()
+    };
+    let first = recorded();
+    world.emit(&super::emit::to(&slug, "claimed"), None).unwrap();
+    finalize(&world, &slug).unwrap();
+    assert_eq!(recorded(), first, "it stays without the option");
+    let request =
+        FinalizeRequest { mission: Some(slug.clone()), refresh_planning_commit: true, ..Default::default() };
+    let refresh = || {
+        let project = world.project();
+        plan(&project, &request, &world.clock)?.apply(&project, None, &world.clock)
+    };
+    let tip = world.git(["rev-parse", "HEAD"]);
+    refresh().unwrap();
+    assert_eq!(recorded(), tip.trim());
+    // A history that was rewritten is not an amendment.
+    world.git(["switch", "--quiet", "--orphan", "new"]);
+    world.git(["commit", "--quiet", "--allow-empty", "-m", "other"]);
+    let other = world.git(["rev-parse", "HEAD"]);
+    world.git(["switch", "--quiet", "main"]);
+    let path = format!("kitty-specs/{slug}/lanes.json");
+    world.write(&path, &world.read(&path).replace(tip.trim(), other.trim()));
+    let refused = refresh().unwrap_err().to_string();
+    assert!(refused.contains("is no ancestor of main"), "{refused}");
 }

@@ -14,6 +14,7 @@ mod evidence;
 mod finalize;
 mod links;
 mod mapping;
+mod owned_checkout;
 mod setup_plan;
 mod status;
 mod tasks;

@@ -108,9 +108,17 @@ fn damaged_file_warns_and_stops_only_writing() {
     }
     let tasks = list(&project, Some(MISSION), None).unwrap();
     assert_eq!((tasks.count, tasks.tasks[0].lane), (2, Lane::Claimed.into()));
-    let (status, warnings) = materialize(&project, Some(MISSION), &world.clock).unwrap();
-    assert_eq!(status["work_packages"]["WP01"]["lane"], "claimed");
-    assert!(warnings.iter().any(|warning| warning.contains("line 6")), "{warnings:?}");
+    let stored = format!("kitty-specs/{MISSION}/status.json");
+    world.write(&stored, "{\"of\": \"the whole log\"}");
+    let done = materialize(&project, Some(MISSION), &world.clock).unwrap();
+    assert_eq!(
+        (done.is_written, &done.document["work_packages"]["WP01"]["lane"]),
+        (false, &json!("claimed"))
+    );
+    for part in ["line 6", "status.json stays as it is"] {
+        assert!(done.warnings.iter().any(|warning| warning.contains(part)), "{part}: {:?}", done.warnings);
+    }
+    assert_eq!(world.read(&stored), "{\"of\": \"the whole log\"}");
     world.write(format!("kitty-specs/{MISSION}/meta.json"), "{}");
     let request = emit::EmitRequest {
         mission: Some(MISSION.into()),

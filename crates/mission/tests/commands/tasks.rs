@@ -314,9 +314,12 @@ fn materializing_restores_status_json_from_the_log() {
     let path = format!("kitty-specs/{slug}/status.json");
     let before = world.read(&path);
     world.write(&path, "{}");
-    let (document, warnings) = status::materialize(&world.project(), Some(&slug), &world.clock).unwrap();
+    let done = status::materialize(&world.project(), Some(&slug), &world.clock).unwrap();
     assert_eq!(world.read(&path), before);
-    assert_eq!((document["event_count"].as_u64(), warnings.len()), (Some(2), 0));
+    assert_eq!(
+        (done.document["event_count"].as_u64(), done.is_written, done.warnings.len()),
+        (Some(2), true, 0)
+    );
 }
 
 #[test]

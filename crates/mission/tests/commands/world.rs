@@ -80,7 +80,7 @@ impl World {
         let request = create::CreateRequest { slug: slug.into(), ..Default::default() };
         let project = self.project();
         let plan = create::plan(&project, &request, &self.root, &self.clock).unwrap();
-        plan.apply(&project, None, &self.clock).unwrap()
+        plan.apply(None, &self.clock).unwrap()
     }
 
     pub(crate) fn setup_plan(

@@ -48,7 +48,7 @@ fn clone_with_and_without_worktree_shows_the_board_of_3_2_7() {
         let board = show(&project, Some(MISSION)).unwrap().missions.remove(0);
         let lanes: Vec<_> = board.work_packages.iter().map(|card| card.lane.name()).collect();
         assert_eq!((lanes, board.warnings), (vec!["done", "canceled"], Vec::new()));
-        let (mut document, _) = materialize(&project, Some(MISSION), &Clock::system()).unwrap();
+        let mut document = materialize(&project, Some(MISSION), &Clock::system()).unwrap().document;
         // 3.2.7 reads this annotation of the checkout's log nowhere.
         let package = document["work_packages"]["WP01"].as_object_mut().unwrap();
         assert_eq!(package.remove("tracker_refs"), Some(serde_json::json!(["#12"])));

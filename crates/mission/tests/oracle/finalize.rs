@@ -100,7 +100,7 @@ struct Deliberate {
 fn differences(case: &Case, on_purpose: &mut Deliberate) -> Vec<String> {
     let root = repository(case);
     let project = Project::read(&root.path().canonicalize().unwrap()).unwrap();
-    let request = FinalizeRequest { mission: Some(case.mission.clone()) };
+    let request = FinalizeRequest { mission: Some(case.mission.clone()), ..Default::default() };
     let expected = &case.expected["finalize"];
     let directory = project.missions().join(&case.mission);
     let log = directory.join("status.events.jsonl");
@@ -221,7 +221,7 @@ fn validating_writes_nothing_and_judges_what_would_be_done() {
     for case in &cases {
         let root = repository(case);
         let project = Project::read(&root.path().canonicalize().unwrap()).unwrap();
-        let request = FinalizeRequest { mission: Some(case.mission.clone()) };
+        let request = FinalizeRequest { mission: Some(case.mission.clone()), ..Default::default() };
         let judged = validate(&project, &request);
         let status =
             Command::new("git").args(["status", "--porcelain"]).current_dir(root.path()).output().unwrap();

@@ -418,7 +418,10 @@ fn finalizing_is_judged_as_3_2_7_judges_it() {
             std::fs::remove_file(lanes).unwrap();
         }
         let project = Project::read(&root.path().canonicalize().unwrap()).unwrap();
-        let result = validate(&project, &FinalizeRequest { mission: Some(case.slug().to_owned()) });
+        let result = validate(
+            &project,
+            &FinalizeRequest { mission: Some(case.slug().to_owned()), ..Default::default() },
+        );
         let (same, row, difference) = compare(&case, &result);
         tally.count(same, row, || format!("{}: {difference}", case.name));
     }
@@ -536,7 +539,7 @@ fn recorded_case(name: &str) -> (tempfile::TempDir, Project) {
 fn recorded_cases_end_as_in_their_readme() {
     let chain = json!({ "WP01": [], "WP02": ["WP01"], "WP03": ["WP02"] });
     let none = json!({ "WP01": [], "WP02": [], "WP03": [] });
-    let request = FinalizeRequest { mission: Some("sample-01KZ0000".into()) };
+    let request = FinalizeRequest { mission: Some("sample-01KZ0000".into()), ..Default::default() };
     for (name, dependencies) in [
         ("dependencies-depends-on-colon", &chain),
         ("dependencies-explicit-none-in-front-matter", &none),

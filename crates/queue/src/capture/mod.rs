@@ -16,7 +16,7 @@ mod witness;
 
 pub(crate) use prepared::{Belongs, Made, make_pending};
 pub(crate) use settle::{is_proven_row, parked_witness, settle};
-pub use witness::LogsElsewhere;
+pub use witness::FilesElsewhere;
 pub(crate) use witness::WriteEvidence;
 
 use crate::busy_timeout;
@@ -206,7 +206,7 @@ impl Writer {
         &mut self,
         mission_slug: &str,
         checkout: Option<&Path>,
-        elsewhere: LogsElsewhere,
+        elsewhere: FilesElsewhere,
     ) -> Result<Settled, QueueError> {
         settle(&mut self.store, mission_slug, checkout, elsewhere)
     }

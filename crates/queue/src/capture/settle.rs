@@ -1,7 +1,7 @@
 //! Settling: a row of an interrupted capture waits if its witness is found, and is parked otherwise.
 
 use super::prepared::{PreparedRow, confirm_row};
-use super::witness::{LogsElsewhere, WriteEvidence};
+use super::witness::{FilesElsewhere, WriteEvidence};
 use super::{Captured, Settled};
 use crate::consent::Hold;
 use crate::error::QueueError;
@@ -30,7 +30,7 @@ pub(crate) fn settle(
     store: &mut ScopedDb,
     mission_slug: &str,
     checkout: Option<&Path>,
-    elsewhere: LogsElsewhere,
+    elsewhere: FilesElsewhere,
 ) -> Result<Settled, QueueError> {
     let leftovers =
         store.read("read prepared rows of", |tx| Ok(read_leftovers(tx, mission_slug, checkout)?))?;
@@ -71,7 +71,7 @@ fn read_leftovers(
 }
 
 /// Marks the leftovers that are proven. A row whose witness is another row follows it, at most once around.
-fn judge(leftovers: &[Leftover], elsewhere: LogsElsewhere) -> Vec<bool> {
+fn judge(leftovers: &[Leftover], elsewhere: FilesElsewhere) -> Vec<bool> {
     let mut evidence = WriteEvidence::new(elsewhere);
     let direct: Vec<bool> = leftovers
         .iter()

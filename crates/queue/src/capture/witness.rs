@@ -2,6 +2,7 @@
 
 use crate::row::{Kind, Witness};
 use crate::stored_event;
+use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
 use std::io::{self, BufRead as _, Read as _};
@@ -39,18 +40,18 @@ impl Witness {
 /// Longer lines of a log are not rows of this program; they are skipped without being read into memory.
 const LONGEST_LINE: u64 = 4 * 1024 * 1024;
 
-/// Reads what belongs to the log at a path and is kept elsewhere, for example on a branch. A witness names the
-/// log of the checkout, wherever its row is.
-pub type LogsElsewhere = fn(&Path) -> Vec<Vec<u8>>;
+/// Reads what belongs at a path of the checkout and is kept elsewhere, for example on a branch: of a log other rows, of
+/// another file its content. A witness names the file of the checkout, wherever its row or its content is.
+pub type FilesElsewhere = fn(&Path) -> Vec<Vec<u8>>;
 
 /// Looks witnesses up, reading each log once.
 pub(crate) struct WriteEvidence {
     logs: Vec<(PathBuf, HashSet<String>)>,
-    elsewhere: LogsElsewhere,
+    elsewhere: FilesElsewhere,
 }
 
 impl WriteEvidence {
-    pub(crate) fn new(elsewhere: LogsElsewhere) -> Self {
+    pub(crate) fn new(elsewhere: FilesElsewhere) -> Self {
         Self { logs: Vec::new(), elsewhere }
     }
 
@@ -58,7 +59,12 @@ impl WriteEvidence {
     pub(crate) fn found(&mut self, witness: &Witness) -> bool {
         match witness {
             Witness::LogRow { log, event_id } => self.ids_in(log).contains(event_id),
-            Witness::File { path, sha256 } => read_hash(path).is_ok_and(|hash| hash == *sha256),
+            Witness::File { path, sha256 } => {
+                read_hash(path).is_ok_and(|hash| hash == *sha256)
+                    || (self.elsewhere)(path)
+                        .iter()
+                        .any(|bytes| HEXLOWER.encode(&Sha256::digest(bytes)) == *sha256)
+            }
             Witness::Row { .. } => false,
         }
     }
@@ -114,7 +120,7 @@ fn read_hash(path: &Path) -> io::Result<String> {
     let mut buffer = vec![0; 64 * 1024];
     loop {
         match file.read(&mut buffer)? {
-            0 => return Ok(data_encoding::HEXLOWER.encode(&hash.finalize())),
+            0 => return Ok(HEXLOWER.encode(&hash.finalize())),
             read => hash.update(&buffer[..read]),
         }
     }
@@ -145,6 +151,14 @@ mod tests {
         });
         let row = |id: &str| Witness::LogRow { log: "/gone/status.events.jsonl".into(), event_id: id.into() };
         assert!(evidence.found(&row("A")) && evidence.found(&row("B")) && !evidence.found(&row("C")));
+    }
+
+    #[test]
+    fn file_that_is_kept_elsewhere_is_found_by_its_content() {
+        let mut evidence = WriteEvidence::new(|_| vec![b"text".to_vec()]);
+        let file = |sha256: &str| Witness::File { path: "/gone/review.md".into(), sha256: sha256.into() };
+        assert!(evidence.found(&file("982d9e3eb996f559e633f4d194def3761d909f5a3b647d1a851fead67c32c9d1")));
+        assert!(!evidence.found(&file(&"0".repeat(64))));
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub use resend::{Resend, ResendReport, ResendSelection};
 pub use unpark::{StillParked, Unparked};
 
 use crate::busy_timeout;
-use crate::capture::{self, LogsElsewhere, Settled};
+use crate::capture::{self, FilesElsewhere, Settled};
 use crate::consent::{ConsentView, HeldChange};
 use crate::error::{ObserveError, QueueError};
 use crate::foreign_rows;
@@ -152,8 +152,12 @@ impl Cure {
     }
 
     /// Settles the leftovers of interrupted captures of one mission in one checkout. The caller holds its
-    /// lock there; `elsewhere` reads the rows of its log that are not in the checkout.
-    pub fn settle(&mut self, unsettled: &Unsettled, elsewhere: LogsElsewhere) -> Result<Settled, QueueError> {
+    /// lock there; `elsewhere` reads what of it is not in the checkout.
+    pub fn settle(
+        &mut self,
+        unsettled: &Unsettled,
+        elsewhere: FilesElsewhere,
+    ) -> Result<Settled, QueueError> {
         let Unsettled { mission_slug, checkout, .. } = unsettled;
         capture::settle(&mut self.store, mission_slug, checkout.as_deref(), elsewhere)
     }
@@ -174,8 +178,8 @@ impl Cure {
     }
 
     /// Puts parked rows back; for rows parked as `not_in_log` their witness is looked for again,
-    /// with `elsewhere` for rows of a log that are not in the checkout.
-    pub fn retry_parked(&mut self, ids: &[i64], elsewhere: LogsElsewhere) -> Result<Unparked, QueueError> {
+    /// with `elsewhere` for what is not in the checkout.
+    pub fn retry_parked(&mut self, ids: &[i64], elsewhere: FilesElsewhere) -> Result<Unparked, QueueError> {
         unpark::retry(&mut self.store, ids, elsewhere)
     }
 

@@ -2,7 +2,7 @@
 
 use super::migrate::{RowOwner, owner_of};
 use crate::capture::{
-    Belongs, LogsElsewhere, Made, WriteEvidence, is_proven_row, make_pending, parked_witness,
+    Belongs, FilesElsewhere, Made, WriteEvidence, is_proven_row, make_pending, parked_witness,
 };
 use crate::consent::Hold;
 use crate::error::QueueError;
@@ -61,7 +61,7 @@ impl RowToRestore {
 pub(super) fn retry(
     store: &mut ScopedDb,
     ids: &[i64],
-    elsewhere: LogsElsewhere,
+    elsewhere: FilesElsewhere,
 ) -> Result<Unparked, QueueError> {
     let mut done = Unparked::default();
     let missing = store.read("read parked rows of", |tx| {

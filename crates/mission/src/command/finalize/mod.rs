@@ -19,14 +19,16 @@ pub use outcome::{Finalized, LanesSummary, Validated};
 use self::completion::Completion;
 use self::packages::Packages;
 use super::{Planned, Recorded, has_fact, mission_fact, shown};
-use crate::allocation::{self, Allocation, Grouping, Header, KnownLanes};
+use crate::allocation::{self, Allocation, Grouping, Header, KnownLanes, PLANNING_COMMIT};
 use crate::clock::Clock;
 use crate::dialect::Dialect;
 use crate::document::read_names;
 use crate::error::{MissionError, Result};
 use crate::git::branches::read_branches;
+use crate::git::is_ancestor;
 use crate::lane::Lane;
 use crate::log::{self, ExecutionMode, FactKind, FactRow, LaneMove, LaneRow, Row};
+use crate::meta::{self, Meta};
 use crate::mission_log::{MissionLog, read_mission_log};
 use crate::project::{MissionDirectory, Project};
 use crate::remedies::ErrorCode;
@@ -45,6 +47,10 @@ const SEEDER: (&str, &str) = ("finalize-tasks", "canonical bootstrap");
 pub struct FinalizeRequest {
     /// `--mission`.
     pub mission: Option<String>,
+    /// `--target-branch`: the branch that the work lands on, in place of the one in `meta.json`; recorded there.
+    pub target_branch: Option<String>,
+    /// `--refresh-planning-commit`: `lanes.json` gets the tip of the target branch although work has begun.
+    pub refresh_planning_commit: bool,
 }
 
 /// `--validate-only`: judges everything and writes nothing.
@@ -72,7 +78,11 @@ pub fn plan(
         change.append(rows)?;
         change.refresh_status()?;
     }
-    if let Some(text) = lanes_text(project, &change.mission, &judged, clock)? {
+    let meta = change.mission.meta.as_ref().filter(|_| judged.sets_target).map(Meta::render);
+    if let Some(text) = meta {
+        change.files.insert(change.mission.path.join(meta::FILE), text.into_bytes());
+    }
+    if let Some(text) = lanes_text(project, &change.mission, &judged, request, clock)? {
         change.files.insert(change.mission.path.join(allocation::FILE), text.into_bytes());
     }
     let commit = files_to_commit(&change)?;
@@ -87,6 +97,8 @@ pub(super) struct Judged {
     pub(super) mission_slug: String,
     pub(super) mission_id: Option<String>,
     pub(super) target: String,
+    /// Whether `meta.json` has another target branch.
+    sets_target: bool,
     pub(super) log: MissionLog,
     pub(super) packages: Packages,
     pub(super) completion: Completion,
@@ -102,7 +114,8 @@ pub(super) struct Judged {
 }
 
 fn judge(project: &Project, request: &FinalizeRequest) -> Result<(MissionDirectory, Judged)> {
-    let mission = project.mission(request.mission.as_deref())?;
+    let mut mission = project.mission(request.mission.as_deref())?;
+    let sets_target = retarget(&mut mission, request)?;
     let target = mission.target_branch(project).to_owned();
     let mut packages = packages::read_packages(&mission)?;
     let log = read_mission_log(project, &mission)?;
@@ -123,6 +136,7 @@ fn judge(project: &Project, request: &FinalizeRequest) -> Result<(MissionDirecto
         mission_slug: mission.slug.clone(),
         mission_id: mission.mission_id().map(str::to_owned),
         target,
+        sets_target,
         packages,
         completion,
         ownership_warnings,
@@ -133,6 +147,23 @@ fn judge(project: &Project, request: &FinalizeRequest) -> Result<(MissionDirecto
         log,
     };
     Ok((mission, judged))
+}
+
+/// Takes over the target branch of the request. Returns whether the mission had another one.
+fn retarget(mission: &mut MissionDirectory, request: &FinalizeRequest) -> Result<bool> {
+    let Some(target) = request.target_branch.as_deref().map(str::trim) else { return Ok(false) };
+    let wrong = |problem: String| MissionError::Argument { name: "--target-branch", problem };
+    if !meta::is_branch_name(target) {
+        let shown = contract::text::printable(target);
+        return Err(wrong(format!("`{shown}` cannot be the name of a branch")));
+    }
+    let missing = || wrong(format!("is recorded in meta.json, which {} lacks", mission.slug));
+    let meta = mission.meta.as_ref().ok_or_else(missing)?;
+    if meta.target_branch() == Some(target) {
+        return Ok(false);
+    }
+    mission.meta = Some(meta.with_target_branch(target));
+    Ok(true)
 }
 
 /// Whether a row tells of work: planning and its cancellation are none.
@@ -243,13 +274,22 @@ fn lanes_text(
     project: &Project,
     mission: &MissionDirectory,
     judged: &Judged,
+    request: &FinalizeRequest,
     clock: &Clock,
 ) -> Result<Option<String>> {
     let Some(allocation) = &judged.allocation else { return Ok(None) };
     let known = judged.known_lanes.as_ref();
     if let Some(known) = known.filter(|_| judged.keeps_lanes) {
-        let grown = known.allocation() != allocation;
-        return Ok(Some(if grown { known.extended(allocation) } else { known.text.clone() }));
+        let mut texts = Vec::new();
+        if judged.sets_target {
+            texts.push(("target_branch", judged.target.clone()));
+        }
+        if request.refresh_planning_commit {
+            texts.push((PLANNING_COMMIT, refreshed_commit(project, known, &judged.target)?));
+        }
+        texts.retain(|(key, text)| known.text(key) != Some(text));
+        let is_same = known.allocation() == allocation && texts.is_empty();
+        return Ok(Some(if is_same { known.text.clone() } else { known.extended(allocation, texts) }));
     }
     let render = |computed_at: &str, planning_commit: Option<&str>| {
         let header = Header {
@@ -264,7 +304,7 @@ fn lanes_text(
     };
     let same = known.filter(|known| {
         let computed_at = known.text("computed_at").unwrap_or_default();
-        render(computed_at, known.text("planning_commit_sha")) == known.text
+        !request.refresh_planning_commit && render(computed_at, known.text(PLANNING_COMMIT)) == known.text
     });
     if let Some(known) = same {
         return Ok(Some(known.text.clone()));
@@ -272,6 +312,28 @@ fn lanes_text(
     let branches = read_branches(project)?;
     let tip = branches.local(&judged.target).map(|branch| branch.commit.as_str());
     Ok(Some(render(&clock.now().iso(), tip)))
+}
+
+/// The tip of the target branch, for lanes of work that has begun. The recorded commit has to be one of its ancestors: a
+/// plan that was amended grows, and a history that was rewritten is for people to judge.
+fn refreshed_commit(project: &Project, known: &KnownLanes, target: &str) -> Result<String> {
+    let wrong = |problem: String| MissionError::Argument { name: "--refresh-planning-commit", problem };
+    let shown = contract::text::printable(target);
+    if known.grouping() != Grouping::ByFiles {
+        return Err(wrong(format!(
+            "is for lanes with a {PLANNING_COMMIT}, and {} has none",
+            allocation::FILE
+        )));
+    }
+    let branches = read_branches(project)?;
+    let tip = branches.local(target).ok_or_else(|| wrong(format!("has no local branch {shown}")))?;
+    match known.text(PLANNING_COMMIT) {
+        Some(recorded) if !is_ancestor(project, recorded, &tip.commit)? => Err(wrong(format!(
+            "needs a plan that was amended: the recorded commit {} is no ancestor of {shown}",
+            contract::text::printable(recorded)
+        ))),
+        _ => Ok(tip.commit.clone()),
+    }
 }
 
 /// Log, status, `tasks.md`, `lanes.json` and everything directly in `tasks/`, as far as it will exist.
@@ -284,6 +346,7 @@ fn files_to_commit(change: &Change) -> Result<Vec<PathBuf>> {
         directory.join(allocation::FILE),
         directory.join(wps::FILE),
     ];
+    files.extend(Some(directory.join(meta::FILE)).filter(|path| change.files.contains_key(path)));
     files.retain(|path| change.files.contains_key(path) || path.is_file() || path.ends_with(log::FILE));
     let tasks = directory.join("tasks");
     files.extend(read_names(&tasks)?.into_iter().map(|name| tasks.join(name)).filter(|path| path.is_file()));

@@ -5,6 +5,7 @@
 //! review rejection and always needs the reviewer's feedback; the feedback becomes a review cycle.
 
 mod annotation;
+mod dispatch;
 mod readiness;
 mod request;
 mod rows;
@@ -23,7 +24,7 @@ use crate::error::{MissionError, Result};
 use crate::front_matter::{Scalar, WorkPackage, edit};
 use crate::git::check_may_commit;
 use crate::lane::Lane;
-use crate::log::Row;
+use crate::log::{FILE, Row};
 use crate::mission_log::read_mission_log;
 use crate::outgoing::CaptureReport;
 use crate::project::{MissionDirectory, Project};
@@ -59,6 +60,8 @@ pub fn plan(
     }
     let mission = project.mission(request.mission.as_deref())?;
     let wp = find_package(&mission, &request.wp_id)?;
+    let dispatched = dispatch::dispatched(project, request, &mission, to)?;
+    let request = &*dispatched;
     let log = read_mission_log(project, &mission)?;
     let snapshot = reduce(&[&log], mission.dialect(&log));
     let moved = snapshot.work_packages.get(&request.wp_id).filter(|state| state.last_event_id.is_some());
@@ -91,6 +94,7 @@ pub fn plan(
     moved.changed = true;
     let message = commit_message(request, &situation);
     let mut rows: Vec<Row> = rows.into_iter().map(Row::Lane).collect();
+    let self_approval = rows::self_approval(request, &situation, &log, clock);
     // Assignment and notes are in the log of a current mission, and in the file of an earlier one.
     let (mut files, mut commit) = (Vec::new(), Vec::new());
     match situation.snapshot.dialect() {
@@ -101,6 +105,10 @@ pub fn plan(
         Dialect::Current => rows.extend(annotation::row(request, &situation, clock).map(Row::Annotation)),
     }
     let mut change = Change::of(situation.mission, log);
+    if self_approval.is_some() && !change.log.is_in_checkout() {
+        commit.push(change.mission.path.join(FILE));
+    }
+    rows.extend(self_approval.map(Row::Fact));
     change.append(rows)?;
     change.files.extend(files.into_iter().map(|(path, text)| (path, text.into_bytes())));
     if let Some(cycle) = cycle {

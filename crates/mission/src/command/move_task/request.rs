@@ -30,6 +30,8 @@ pub struct MoveTaskRequest {
     pub model: Option<String>,
     /// `--profile`: which agent profile works on it.
     pub profile: Option<String>,
+    /// `--invocation-id`: the recorded dispatch that names model and profile.
+    pub invocation_id: Option<String>,
     /// `--tracker-ref`: tickets of the work package.
     pub tracker_refs: Vec<String>,
     /// `--note`.
@@ -40,6 +42,12 @@ pub struct MoveTaskRequest {
     pub approval_ref: Option<String>,
     /// `--reviewer`; `user.name` without it.
     pub reviewer: Option<String>,
+    /// `--self-review-fallback`: who worked on it approves it, because the intended reviewer failed.
+    pub self_review_fallback: bool,
+    /// `--intended-reviewer`.
+    pub intended_reviewer: Option<String>,
+    /// `--reviewer-failure-reason`.
+    pub reviewer_failure_reason: Option<String>,
     /// `--done-override-reason`: done although its lane is not merged.
     pub done_override_reason: Option<String>,
     /// `--force`.
@@ -99,6 +107,21 @@ impl MoveTaskRequest {
         self.note.as_deref().filter(|note| !note.trim().is_empty())
     }
 
+    /// What is wrong about the options of an approval by who worked on it.
+    fn self_review_problem(&self, to: Lane) -> Option<&'static str> {
+        let named = (self.intended_reviewer.is_some(), self.reviewer_failure_reason.is_some());
+        match (self.self_review_fallback, named) {
+            (false, (false, false)) => None,
+            (false, _) => Some("is needed with --intended-reviewer and --reviewer-failure-reason"),
+            (true, _) if !matches!(to, Lane::Approved | Lane::Done) => {
+                Some("is only for --to approved or done")
+            }
+            (true, _) if !self.force => Some("needs --force: nobody else has reviewed it"),
+            (true, (true, true)) => None,
+            (true, _) => Some("needs --intended-reviewer and --reviewer-failure-reason"),
+        }
+    }
+
     /// Judges the arguments by themselves.
     pub fn check(&self) -> Result<()> {
         let wrong = |name, problem: &str| Err(MissionError::Argument { name, problem: problem.to_owned() });
@@ -112,6 +135,8 @@ impl MoveTaskRequest {
             ("--model", &self.model),
             ("--profile", &self.profile),
             ("--reviewer", &self.reviewer),
+            ("--intended-reviewer", &self.intended_reviewer),
+            ("--reviewer-failure-reason", &self.reviewer_failure_reason),
             ("--approval-ref", &self.approval_ref),
             ("--done-override-reason", &self.done_override_reason),
         ] {
@@ -120,6 +145,9 @@ impl MoveTaskRequest {
             }
         }
         check_tracker_refs(&self.tracker_refs)?;
+        if let Some(problem) = self.self_review_problem(to) {
+            return wrong("--self-review-fallback", problem);
+        }
         if to == Lane::Planned && self.review_feedback_file.is_none() {
             return wrong(
                 "--review-feedback-file",

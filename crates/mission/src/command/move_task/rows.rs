@@ -8,12 +8,12 @@ use crate::document::{MAX_TEXT, read_names, read_text_named};
 use crate::error::{MissionError, Result};
 use crate::git::user_name;
 use crate::lane::Lane;
-use crate::log::{ExecutionMode, LaneRow};
+use crate::log::{ExecutionMode, FactKind, FactRow, LaneRow};
 use crate::mission_log::MissionLog;
 use crate::project::Project;
 use crate::remedies::ErrorCode;
 use crate::transition::{Refusal, Review, TransitionFacts, judge_transition};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 /// The review cycle of a rejection.
 pub(super) struct ReviewRejection {
@@ -120,6 +120,44 @@ pub(super) fn rows(
         here = next;
     }
     Ok(rows)
+}
+
+/// The fact that who worked on it approved it, when that is asked for and not in the log.
+pub(super) fn self_approval(
+    request: &MoveTaskRequest,
+    situation: &Situation,
+    log: &MissionLog,
+    clock: &Clock,
+) -> Option<FactRow> {
+    let Situation { mission, wp, actor, now, .. } = situation;
+    if !request.self_review_fallback {
+        return None;
+    }
+    let text = |value: &Option<String>| value.as_deref().unwrap_or_default().trim().to_owned();
+    let known = [
+        ("mission_slug", mission.slug.clone()),
+        ("wp_id", wp.id.clone()),
+        ("implementing_actor", actor.clone()),
+        ("intended_reviewer", text(&request.intended_reviewer)),
+        ("failure_reason", text(&request.reviewer_failure_reason)),
+    ];
+    let is_same = |row: &&FactRow| known.iter().all(|(key, value)| row.text(key) == Some(value));
+    let kind = FactKind::ReviewerSelfApproval;
+    if log.facts().filter(|row| row.kind == kind).any(|row| is_same(&row)) {
+        return None;
+    }
+    let mut payload: Map<String, Value> =
+        known.into_iter().map(|(key, value)| (key.to_owned(), value.into())).collect();
+    payload.insert("fallback_approved".into(), true.into());
+    payload.insert("timestamp".into(), now.iso().into());
+    Some(FactRow {
+        event_id: clock.ulid(),
+        kind,
+        aggregate_id: wp.id.clone(),
+        timestamp: now.iso(),
+        payload,
+        project: None,
+    })
 }
 
 /// A refusal in the words of this command, which moves through the lanes between and makes its own reason.

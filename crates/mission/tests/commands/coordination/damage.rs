@@ -77,6 +77,13 @@ fn damaged_log_of_the_branch_is_shown_refused_and_repaired() {
         assert_eq!(lanes(&shown), "planned planned");
         assert!(shown.warnings[0].contains("line 3: is a conflict marker"), "{:?}", shown.warnings);
         assert_eq!(mission.refused().code(), ErrorCode::LogDamaged);
+        let before = mission.tip();
+        let done = materialize(&mission.world.project(), Some(&mission.slug), &mission.world.clock).unwrap();
+        assert_eq!(
+            (done.is_written, &done.document["work_packages"]["WP01"]["lane"]),
+            (false, &json!("planned"))
+        );
+        assert_eq!(mission.tip(), before, "nothing is written on top of damage");
         let (project, clock) = (mission.world.project(), &mission.world.clock);
         let repaired = repair_log(&project, Some(&mission.slug), clock).unwrap();
         assert_eq!(repaired.result, "nothing_to_repair", "the checkout's log is whole");
@@ -106,9 +113,8 @@ fn log_of_200_000_rows_is_read_from_the_branch() {
     std::fs::write(&log, text).unwrap();
     git(&worktree, &["commit", "--quiet", "--all", "-m", "long"]);
     mission.world.git(["worktree", "remove", worktree.to_str().unwrap()]);
-    let (document, _) =
-        materialize(&mission.world.project(), Some(&mission.slug), &mission.world.clock).unwrap();
-    assert_eq!(document["event_count"], 200_000);
+    let done = materialize(&mission.world.project(), Some(&mission.slug), &mission.world.clock).unwrap();
+    assert_eq!(done.document["event_count"], 200_000);
 }
 
 #[test]
@@ -133,4 +139,31 @@ fn listing_of_many_missions_reads_each_branch() {
         names,
         [("b", String::new(), 0), ("c", String::new(), 1), (&*mission.slug, "claimed planned".into(), 0)]
     );
+}
+
+#[test]
+fn listing_by_several_threads_keeps_the_order_and_every_mission() {
+    let mission = Coordinated::new();
+    mission.world.emit(&to(&mission.slug, "claimed"), None).unwrap();
+    let missions = mission.world.root.join("kitty-specs");
+    for number in 0..150 {
+        let directory = missions.join(format!("m{number:03}"));
+        std::fs::create_dir_all(&directory).unwrap();
+        let meta = match number % 3 {
+            0 => "{}".to_owned(),
+            1 => format!("{{\"coordination_branch\": \"{}\"}}", mission.branch),
+            _ => "{".to_owned(),
+        };
+        std::fs::write(directory.join("meta.json"), meta).unwrap();
+    }
+    let boards = show(&mission.world.project(), None).unwrap();
+    let names: Vec<_> = boards.missions.iter().map(|board| board.mission_slug.clone()).collect();
+    assert_eq!(names.len(), 151);
+    assert!(names.is_sorted(), "{names:?}");
+    let board = boards.missions.iter().find(|board| board.mission_slug == mission.slug).unwrap();
+    assert_eq!(lanes(board), "claimed planned");
+    assert!(boards.missions.iter().all(|board| (board.warnings.len() == 1) == {
+        let number = board.mission_slug.strip_prefix('m').and_then(|number| number.parse::<u32>().ok());
+        number.is_some_and(|number| number % 3 == 2)
+    }));
 }

@@ -11,7 +11,7 @@ use mission::command::repair_log::repair_log;
 use mission::command::status::{Board, list, materialize, show};
 use mission::command::validate_log::validate;
 use mission::command::{capture_history, mark_status, move_task};
-use mission::mission_log::read_logs_elsewhere;
+use mission::mission_log::read_elsewhere;
 use mission::{ErrorCode, MissionError, Project};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};

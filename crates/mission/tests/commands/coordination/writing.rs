@@ -208,7 +208,7 @@ fn materialize_restores_status_json_on_the_branch() {
     std::fs::write(worktree.join(format!("kitty-specs/{}/status.json", mission.slug)), "{}").unwrap();
     git(&worktree, &["commit", "--quiet", "--all", "-m", "stale"]);
     mission.world.git(["worktree", "remove", worktree.to_str().unwrap()]);
-    let (document, _) = materialize(&mission.world.project(), Some(&mission.slug), clock).unwrap();
+    let document = materialize(&mission.world.project(), Some(&mission.slug), clock).unwrap().document;
     assert_eq!(serde_json::from_str::<Value>(&mission.on_branch("status.json")).unwrap(), document);
     assert_eq!(mission.subjects()[0], "chore(spec-kitty): status snapshot");
 }
@@ -225,7 +225,7 @@ fn rows_of_the_branch_are_captured_and_prove_their_capture() {
     assert!(mission.world.events().iter().any(|event| event["event_id"] == id.as_str()));
     // The witness names the log of the checkout; the row is on the branch, or in its worktree and not committed.
     let holds = |id: &str| {
-        let logs = read_logs_elsewhere(&log);
+        let logs = read_elsewhere(&log);
         logs.iter().any(|bytes| String::from_utf8_lossy(bytes).contains(id))
     };
     assert!(
@@ -238,7 +238,7 @@ fn rows_of_the_branch_are_captured_and_prove_their_capture() {
     std::fs::write(&file, format!("{text}{{\"event_id\": \"01KZUNCOMMITTED\", \"kind\": \"new\"}}\n"))
         .unwrap();
     assert!(holds("01KZUNCOMMITTED"));
-    assert!(read_logs_elsewhere(Path::new("/nowhere/kitty-specs/m/status.events.jsonl")).is_empty());
+    assert!(read_elsewhere(Path::new("/nowhere/kitty-specs/m/status.events.jsonl")).is_empty());
     // The history holds the rows of both.
     let request = capture_history::HistoryRequest { mission: mission.slug.clone() };
     let plan = capture_history::plan(&mission.world.project(), &request, &mission.world.clock).unwrap();
@@ -288,4 +288,50 @@ fn refuse_commits_on_main(root: &Path) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(&path, "#!/bin/sh\n[ \"$(git symbolic-ref --short HEAD)\" != main ]\n").unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn review_cycle_beside_the_rows_is_captured_with_its_text() {
+    for checked_out in [false, true] {
+        let mission = Coordinated::new();
+        let (world, clock) = (&mission.world, &mission.world.clock);
+        if checked_out {
+            mission.worktree();
+        }
+        world.emit(&to(&mission.slug, "claimed"), None).unwrap();
+        world.write("feedback.md", "it stops at one\n");
+        let project = world.project();
+        let request = move_task::MoveTaskRequest {
+            mission: Some(mission.slug.clone()),
+            wp_id: "WP01".into(),
+            to: "planned".into(),
+            review_feedback_file: Some(world.root.join("feedback.md")),
+            ..Default::default()
+        };
+        world.captured(|outgoing| {
+            move_task::plan(&project, &request, clock)
+                .unwrap()
+                .apply(&project, Some(outgoing), clock)
+                .unwrap()
+        });
+        let name = "tasks/WP01-first/review-cycle-1.md";
+        assert!(!mission.directory().join(name).exists(), "it is on the branch");
+        let cycles = || world.bodies().into_iter().filter(|body| body == name).count();
+        assert_eq!(cycles(), 1, "{:?}", world.bodies());
+        let is_indexed = |event: &Value| event["payload"]["artifact_id"]["path"] == name;
+        assert!(world.events().iter().any(is_indexed));
+        // The witness names the checkout's path; the file is on the branch, or in its worktree.
+        let found = read_elsewhere(&mission.directory().join(name));
+        assert_eq!(found, [mission.on_branch(name).into_bytes()]);
+        // It has not changed, so nothing of it is captured again.
+        world.captured(|outgoing| world.emit(&to(&mission.slug, "claimed"), Some(outgoing)).unwrap());
+        assert_eq!(cycles(), 1);
+        let request = capture_history::HistoryRequest { mission: mission.slug.clone() };
+        let plan = capture_history::plan(&project, &request, clock).unwrap();
+        let documents = plan.outcome().documents;
+        std::fs::create_dir_all(mission.directory().join("tasks/WP01-first")).unwrap();
+        std::fs::write(mission.directory().join(name), "the checkout decides").unwrap();
+        let plan = capture_history::plan(&project, &request, clock).unwrap();
+        assert_eq!(plan.outcome().documents, documents, "it counts once");
+    }
 }

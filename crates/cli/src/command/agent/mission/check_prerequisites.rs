@@ -1,6 +1,6 @@
 //! `agent mission check-prerequisites`: which documents of a mission are there, and where.
 
-use crate::args::MissionArg;
+use crate::args::{MissionArg, OwnedCheckoutArg};
 use crate::mission_document::MissionDocument;
 use crate::verb::{Args, Class, CliError, CommandContext, Report, Verb};
 use contract::text::printable;
@@ -22,6 +22,8 @@ pub(crate) struct PrerequisitesArgs {
     /// Require tasks.md as well
     #[arg(long, alias = "require-tasks")]
     include_tasks: bool,
+    #[command(flatten)]
+    owned: OwnedCheckoutArg,
 }
 
 impl Verb for PrerequisitesArgs {
@@ -36,6 +38,7 @@ impl Verb for PrerequisitesArgs {
             include_tasks: self.include_tasks,
             paths_only: self.paths_only,
         };
+        let context = &self.owned.enter(context, request.mission.as_deref())?;
         let found = look(&context.project()?, &request, &Clock::system())?;
         let text = describe(&found);
         Ok(Report::of(&MissionDocument { value: found, text }))

@@ -1,5 +1,6 @@
 //! `agent mission create`: the directory of a mission, its meta.json and an empty spec.
 
+use crate::args::OwnedCheckoutArg;
 use crate::producing::{CommandOutcome, Producing, ProducingArgs};
 use crate::verb::{Args, Class, CliError, CommandContext, Report, Verb};
 use clap::builder::PossibleValuesParser;
@@ -33,15 +34,26 @@ pub(crate) struct MissionCreateArgs {
     /// release 3.2.0rc11 has it]
     #[arg(long, value_name = "SHAPE", value_parser = PossibleValuesParser::new(Topology::names()), hide_possible_values = true)]
     topology: Option<String>,
+    /// Branch to check out before anything is written; made when there is none
+    #[arg(long, value_name = "BRANCH")]
+    start_branch: Option<String>,
+    /// Record in meta.json that a merge keeps the branches of the mission
+    #[arg(long)]
+    retain_branches: bool,
+    /// Record in meta.json that a merge keeps the worktrees of the mission
+    #[arg(long)]
+    retain_worktrees: bool,
+    #[command(flatten)]
+    owned: OwnedCheckoutArg,
     /// Record in meta.json that the work is merged by a pull request
     #[arg(long, overrides_with = "_no_pr_bound")]
     pr_bound: bool,
     /// The default, spelled out
     #[arg(long = "no-pr-bound", overrides_with = "pr_bound", hide = true)]
     _no_pr_bound: bool,
-    /// Accepted for calls written for earlier releases; ignored
-    #[arg(long = "branch-strategy", value_parser = ["already-confirmed"], value_name = "ANSWER", hide = true)]
-    _branch_strategy: Option<String>,
+    /// Accepted for calls written for the Python CLI: this program asks nothing about branches
+    #[arg(long, value_parser = ["already-confirmed"], value_name = "ANSWER", hide = true)]
+    branch_strategy: Option<String>,
     #[command(flatten)]
     producing: ProducingArgs,
 }
@@ -60,13 +72,23 @@ impl Verb for MissionCreateArgs {
             purpose_tldr: self.purpose_tldr,
             purpose_context: self.purpose_context,
             pr_bound: self.pr_bound,
+            start_branch: self.start_branch,
+            retain_branches: self.retain_branches,
+            retain_worktrees: self.retain_worktrees,
             topology: self.topology.and_then(|shape| shape.parse().ok()),
         };
         request.check()?;
+        let context = &self.owned.enter_to_create(context)?;
         let producing = Producing::begin(context, self.producing.local_only)?;
         let clock = Clock::system();
         let plan = plan(&producing.project, &request, context.directory(), &clock)?;
-        producing.finish(|project, outgoing| plan.apply(project, outgoing, &clock))
+        let report = producing.finish(|_, outgoing| plan.apply(outgoing, &clock))?;
+        Ok(match self.branch_strategy {
+            Some(_) => {
+                report.note("--branch-strategy has no effect: this program asks nothing about branches")
+            }
+            None => report,
+        })
     }
 }
 

@@ -1,6 +1,6 @@
 //! `agent mission finalize-tasks`: validation of the work packages, and their finalization.
 
-use crate::args::MissionArg;
+use crate::args::{MissionArg, OwnedCheckoutArg};
 use crate::mission_document::MissionDocument;
 use crate::producing::{CommandOutcome, ProducingArgs};
 use crate::verb::{Args, Class, CliError, CommandContext, Report, Verb};
@@ -20,6 +20,14 @@ pub(crate) struct FinalizeTasksArgs {
     /// Validate only and list the changes; write nothing (dry run)
     #[arg(long)]
     validate_only: bool,
+    /// Branch that the work lands on, in place of the one in meta.json; recorded there
+    #[arg(long, value_name = "BRANCH")]
+    target_branch: Option<String>,
+    /// Record the tip of the target branch in lanes.json although work has begun: the plan was amended
+    #[arg(long)]
+    refresh_planning_commit: bool,
+    #[command(flatten)]
+    owned: OwnedCheckoutArg,
     #[command(flatten)]
     producing: ProducingArgs,
 }
@@ -30,7 +38,12 @@ impl Verb for FinalizeTasksArgs {
     }
 
     fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
-        let request = FinalizeRequest { mission: self.mission.mission };
+        let request = FinalizeRequest {
+            mission: self.mission.mission,
+            target_branch: self.target_branch,
+            refresh_planning_commit: self.refresh_planning_commit,
+        };
+        let context = &self.owned.enter(context, request.mission.as_deref())?;
         if self.validate_only {
             let judged = validate(&context.project()?, &request)?;
             let warnings = judged.oddities();

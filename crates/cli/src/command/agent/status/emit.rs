@@ -32,6 +32,9 @@ pub(crate) struct EmitArgs {
     /// Evidence as a JSON object: review{reviewer, verdict, reference}
     #[arg(long, value_name = "JSON")]
     evidence_json: Option<String>,
+    /// Review result as a JSON object, for a move out of in_review: reviewer, verdict, reference
+    #[arg(long, value_name = "JSON")]
+    review_result_json: Option<String>,
     /// Review that this move answers
     #[arg(long, value_name = "REF")]
     review_ref: Option<String>,
@@ -65,6 +68,7 @@ impl Verb for EmitArgs {
             force: self.force,
             reason: self.reason,
             evidence_json: self.evidence_json,
+            review_result_json: self.review_result_json,
             review_ref: self.review_ref,
             workspace_context: self.workspace_context,
             subtasks_complete: self.subtasks_complete,

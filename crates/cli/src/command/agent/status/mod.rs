@@ -11,6 +11,7 @@ use clap::Subcommand;
 // `agent status ...`.
 #[derive(Debug, Subcommand)]
 #[command(defer = true)]
+#[allow(clippy::large_enum_variant, reason = "one is made for each command line")]
 pub(crate) enum StatusCommand {
     Emit(emit::EmitArgs),
     Materialize(materialize::MaterializeArgs),

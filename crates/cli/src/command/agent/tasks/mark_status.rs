@@ -1,7 +1,7 @@
 //! `agent tasks mark-status`: ticks subtasks in tasks.md.
 
 use super::CommitArgs;
-use crate::args::MissionArg;
+use crate::args::{MissionArg, OwnedCheckoutArg};
 use crate::producing::{CommandOutcome, ProducingArgs};
 use crate::verb::{Args, Class, CliError, CommandContext, Report, Verb};
 use mission::command::mark_status::{MarkStatusRequest, Marking, plan};
@@ -22,6 +22,8 @@ pub(crate) struct MarkStatusArgs {
     #[command(flatten)]
     mission: MissionArg,
     #[command(flatten)]
+    owned: OwnedCheckoutArg,
+    #[command(flatten)]
     commit: CommitArgs,
     #[command(flatten)]
     producing: ProducingArgs,
@@ -40,6 +42,7 @@ impl Verb for MarkStatusArgs {
             commit: self.commit.choice(),
         };
         request.check()?;
+        let context = &self.owned.enter(context, request.mission.as_deref())?;
         self.producing.run(context, &request, plan)
     }
 }

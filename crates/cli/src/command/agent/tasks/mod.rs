@@ -14,6 +14,7 @@ use clap::Subcommand;
 // `agent tasks ...`.
 #[derive(Debug, Subcommand)]
 #[command(defer = true)]
+#[allow(clippy::large_enum_variant, reason = "one is made for each command line")]
 pub(crate) enum TaskCommand {
     #[command(visible_alias = "list-tasks")]
     List(list::TaskListArgs),

@@ -1,7 +1,7 @@
 //! `agent tasks move-task`: moves a work package to a lane, and notes it in its file.
 
 use super::CommitArgs;
-use crate::args::MissionArg;
+use crate::args::{MissionArg, OwnedCheckoutArg};
 use crate::producing::{CommandOutcome, ProducingArgs};
 use crate::verb::{Args, Class, CliError, CommandContext, Report, Verb};
 use mission::command::move_task::{MoveTaskRequest, Moved, plan};
@@ -41,6 +41,9 @@ pub(crate) struct MoveTaskArgs {
     /// Agent profile that works on it
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
+    /// Recorded dispatch of the Python CLI that names model and profile: its id
+    #[arg(long, value_name = "ID")]
+    invocation_id: Option<String>,
     /// A ticket of the work package in your tracker; may be repeated
     #[arg(long, value_name = "TICKET")]
     tracker_ref: Vec<String>,
@@ -56,6 +59,15 @@ pub(crate) struct MoveTaskArgs {
     /// Name of the reviewer [default: git's user.name]
     #[arg(long, value_name = "NAME")]
     reviewer: Option<String>,
+    /// Record that the approval is by who worked on it, because the intended reviewer failed; needs --force
+    #[arg(long)]
+    self_review_fallback: bool,
+    /// Name of the reviewer who should have reviewed, for --self-review-fallback
+    #[arg(long, value_name = "NAME")]
+    intended_reviewer: Option<String>,
+    /// Reason why the intended reviewer failed, for --self-review-fallback
+    #[arg(long, value_name = "TEXT")]
+    reviewer_failure_reason: Option<String>,
     /// Reason for `done` although the lane is not merged
     #[arg(long, value_name = "TEXT")]
     done_override_reason: Option<String>,
@@ -66,8 +78,10 @@ pub(crate) struct MoveTaskArgs {
     #[arg(long)]
     skip_review_artifact_check: bool,
     /// Accepted for calls written for the Python CLI: there is no such gate here
-    #[arg(long = "skip-pre-review-gate", hide = true)]
-    _skip_pre_review_gate: bool,
+    #[arg(long, hide = true)]
+    skip_pre_review_gate: bool,
+    #[command(flatten)]
+    owned: OwnedCheckoutArg,
     #[command(flatten)]
     commit: CommitArgs,
     #[command(flatten)]
@@ -89,18 +103,27 @@ impl Verb for MoveTaskArgs {
             shell_pid: self.shell_pid,
             model: self.model,
             profile: self.profile,
+            invocation_id: self.invocation_id,
             tracker_refs: self.tracker_ref,
             note: self.note,
             review_feedback_file: self.review_feedback_file,
             approval_ref: self.approval_ref,
             reviewer: self.reviewer,
+            self_review_fallback: self.self_review_fallback,
+            intended_reviewer: self.intended_reviewer,
+            reviewer_failure_reason: self.reviewer_failure_reason,
             done_override_reason: self.done_override_reason,
             force: self.force,
             skip_review_artifact_check: self.skip_review_artifact_check,
             commit: self.commit.choice(),
         };
         request.check()?;
-        self.producing.run(context, &request, plan)
+        let context = &self.owned.enter(context, request.mission.as_deref())?;
+        let report = self.producing.run(context, &request, plan)?;
+        Ok(match self.skip_pre_review_gate {
+            true => report.note("--skip-pre-review-gate has no effect: there is no such gate here"),
+            false => report,
+        })
     }
 }
 

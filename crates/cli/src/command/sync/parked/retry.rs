@@ -50,7 +50,7 @@ impl Verb for ParkedRetryArgs {
         let done = if ids.is_empty() {
             Unparked::default()
         } else {
-            Cure::open(permit)?.retry_parked(&ids, mission::mission_log::read_logs_elsewhere)?
+            Cure::open(permit)?.retry_parked(&ids, mission::mission_log::read_elsewhere)?
         };
         let exit = if done.kept.is_empty() { ExitCode::Ok } else { ExitCode::Failed };
         Ok(Report::exiting(exit, &Retried(done)))
