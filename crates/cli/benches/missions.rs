@@ -8,7 +8,7 @@
     reason = "a benchmark prints, and stops when it cannot run"
 )]
 
-use benches::{Timings, bare_process, peak_memory};
+use benches::{ProcessCost, Timings, bare_process, process_cost};
 use std::fmt::Write as _;
 use std::process::Stdio;
 use testkit::World;
@@ -25,6 +25,8 @@ const EACH_COORDINATED: usize = 5;
 const PACKAGES_EACH: usize = 6;
 const ROWS_EACH: usize = 33;
 const RUNS: usize = 60;
+/// How often the processor time of a command is taken.
+const COST_RUNS: usize = 15;
 
 fn main() {
     let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
@@ -94,12 +96,12 @@ fn emits(world: &World, mission: &Mission) {
         yardstick.time(bare_process);
     }
     println!("{}", command.line(&yardstick));
-    if let Some(peak) = peak_memory(emit("approved")) {
-        println!(
-            "agent status emit, {EVENTS} events, peak resident memory     {:.1} MiB",
-            peak as f64 / 1024.0
-        );
-    }
+    let of = |run: usize| process_cost(emit(["blocked", "in_progress"][run % 2]));
+    let mut costs: Vec<ProcessCost> = (0..COST_RUNS).map(of).collect();
+    costs.sort_by_key(|cost| cost.cpu);
+    let cpu = costs[COST_RUNS / 2].cpu.as_millis();
+    let peak = costs.iter().map(|cost| cost.peak_kib).max().unwrap_or_default() as f64 / 1024.0;
+    println!("agent status emit, {EVENTS} events: {cpu} ms of CPU (median), {peak:.1} MiB at its peak");
 }
 
 /// Lane rows of a log: the same moves again and again.

@@ -4,7 +4,7 @@
 
 use crate::clock::Moment;
 use jiff::SignedDuration;
-use jiff::civil::{DateTime, date};
+use jiff::civil::{Date, DateTime, Time, date};
 
 /// An instant of a log row: the time since the Unix epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -15,9 +15,30 @@ const EPOCH: DateTime = date(1970, 1, 1).at(0, 0, 0, 0);
 impl Instant {
     /// Reads an ISO 8601 time: `Z`, `+02:00`, `-0800` or no offset, which counts as UTC.
     pub fn parse(text: &str) -> Option<Self> {
+        if let Some(instant) = Self::parse_iso(text) {
+            return Some(instant);
+        }
         let (civil, offset) = split_offset(text.trim())?;
         let local = civil.parse::<DateTime>().ok()?.duration_since(EPOCH);
         local.checked_sub(SignedDuration::from_secs(offset)).map(Self)
+    }
+
+    /// Reads a time in the form of [`Instant::iso`], which nearly every row has; nothing for any other form.
+    fn parse_iso(text: &str) -> Option<Self> {
+        let bytes: &[u8; 32] = text.as_bytes().try_into().ok()?;
+        let signs = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':'), (19, b'.')];
+        if !signs.iter().all(|(at, sign)| bytes[*at] == *sign) || !text.ends_with("+00:00") {
+            return None;
+        }
+        let number = |digits: std::ops::Range<usize>| {
+            bytes[digits].iter().try_fold(0_i32, |number, digit| {
+                digit.is_ascii_digit().then(|| number * 10 + i32::from(digit - b'0'))
+            })
+        };
+        let small = |at: usize| number(at..at + 2)?.try_into().ok();
+        let date = Date::new(number(0..4)?.try_into().ok()?, small(5)?, small(8)?).ok()?;
+        let time = Time::new(small(11)?, small(14)?, small(17)?, number(20..26)? * 1000).ok()?;
+        Some(Self(date.to_datetime(time).duration_since(EPOCH)))
     }
 
     /// The time that `text` shows on its face, read as UTC: its offset is ignored.

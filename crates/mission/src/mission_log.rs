@@ -19,13 +19,13 @@ use crate::log::repair::{self, Repaired};
 use crate::log::{self, FILE, Log, MAX_BYTES, Row};
 use crate::project::{MISSIONS, MissionDirectory, Project};
 use crate::remedies::ErrorCode;
-use crate::snapshot;
+use crate::snapshot::{self, Snapshot, reduce};
 use contract::Remedy;
 use contract::remedy::{shell_line, shell_word};
 use std::collections::HashSet;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Depth of the directories of [`is_document_beside`].
 const DEPTH_BESIDE: usize = 2;
@@ -43,6 +43,8 @@ pub struct MissionLog {
     notes: Vec<String>,
     /// Rows that the branch holds and its worktree lacks.
     seed: Option<Vec<u8>>,
+    /// What the rows add up to, once that was asked for.
+    snapshot: OnceLock<Snapshot>,
 }
 
 /// Location of the lane rows.
@@ -274,7 +276,7 @@ impl<'p> LogReader<'p> {
     /// When the checkout's log cannot be read.
     pub fn view(&mut self, mission: &MissionDirectory) -> Result<MissionLog> {
         self.read(mission).or_else(|error| {
-            let mut log = MissionLog::of_checkout(self.project.view_log(&mission.path)?);
+            let mut log = MissionLog::of_checkout(self.project.view_log(&mission.path)?.0);
             log.notes.push(format!("lane rows of {} may be missing: {}", mission.slug, chain(&error)));
             let problem = Unclear::Unread { problem: chain(&error) };
             log.place = LogPlace::Unclear { problem, commits: Vec::new(), path: String::new() };
@@ -283,10 +285,10 @@ impl<'p> LogReader<'p> {
     }
 
     fn read(&mut self, mission: &MissionDirectory) -> Result<MissionLog> {
-        let checkout = self.project.view_log(&mission.path)?;
+        let (checkout, snapshot) = self.project.view_log(&mission.path)?;
         let place = self.find(mission)?;
         if matches!(place, LogPlace::Checkout) {
-            return Ok(MissionLog::of_checkout(checkout));
+            return Ok(MissionLog { snapshot, ..MissionLog::of_checkout(checkout) });
         }
         let mut parts = self.elsewhere(&place)?.into_iter();
         let (path, bytes) = parts.next().unwrap_or_else(|| (place.label(), Vec::new()));
@@ -530,7 +532,16 @@ impl MissionLog {
     /// Gives the log of the checkout back, for the next plan of the same command.
     pub(crate) fn keep(self, project: &Project) {
         if self.is_in_checkout() {
-            project.keep_log(self.log);
+            project.keep_log(self.log, self.snapshot);
+        }
+    }
+
+    /// What the rows of `mission` add up to.
+    pub(crate) fn reduced(&self, mission: &MissionDirectory) -> Snapshot {
+        let dialect = mission.dialect(self);
+        match self.snapshot.get_or_init(|| reduce(&[self], dialect)) {
+            known if known.dialect() == dialect => known.clone(),
+            _ => reduce(&[self], dialect),
         }
     }
 

@@ -9,10 +9,11 @@ use crate::log::{self, Log};
 use crate::meta::{Meta, read_meta};
 use crate::remedies::ErrorCode;
 use crate::slug;
+use crate::snapshot::Snapshot;
 use identity::git::{GitFacts, Head, read_git_facts};
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// The directory of missions in a project.
 pub const MISSIONS: &str = "kitty-specs";
@@ -27,8 +28,11 @@ pub struct Project {
     root: PathBuf,
     git: GitFacts,
     /// A log that was read already: see [`Project::keep_log`].
-    read_log: Arc<Mutex<Option<Log>>>,
+    read_log: Arc<Mutex<Option<KeptLog>>>,
 }
+
+/// A log, and what its rows add up to, once that was asked for.
+type KeptLog = (Log, OnceLock<Snapshot>);
 
 /// One mission's directory.
 #[derive(Clone, Debug)]
@@ -103,16 +107,16 @@ impl Project {
     }
 
     /// Keeps a log of a checkout for the next one who reads it: a command plans twice, and a long log is most of that.
-    pub(crate) fn keep_log(&self, log: Log) {
-        *self.read_log.lock().unwrap_or_else(PoisonError::into_inner) = Some(log);
+    pub(crate) fn keep_log(&self, log: Log, snapshot: OnceLock<Snapshot>) {
+        *self.read_log.lock().unwrap_or_else(PoisonError::into_inner) = Some((log, snapshot));
     }
 
     /// The log of a mission directory as far as it can be read; the one that was kept, if the file has not changed.
-    pub(crate) fn view_log(&self, mission_dir: &Path) -> Result<Log> {
+    pub(crate) fn view_log(&self, mission_dir: &Path) -> Result<KeptLog> {
         let kept = self.read_log.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match kept.filter(|log| log.path() == mission_dir.join(log::FILE) && log.is_up_to_date()) {
-            Some(log) => Ok(log),
-            None => log::view_log(mission_dir),
+        match kept.filter(|(log, _)| log.path() == mission_dir.join(log::FILE) && log.is_up_to_date()) {
+            Some(kept) => Ok(kept),
+            None => Ok((log::view_log(mission_dir)?, OnceLock::new())),
         }
     }
 

@@ -207,16 +207,17 @@ impl<'a> Newest<'a> {
 /// where the rollback ended.
 fn apply<'a>(newest: &mut BTreeMap<&'a str, Newest<'a>>, row: &'a LaneMove, dialect: Dialect) {
     let is_current = dialect == Dialect::Current;
-    if let Some(known) = newest.get(&*row.wp_id)
-        && known.row.instant == row.instant
-        && known.row.is_rollback(is_current)
-        && !row.is_rollback(is_current)
-        && row.from != known.row.to
-    {
-        return;
+    let is_beside = |known: &LaneMove| {
+        known.instant == row.instant
+            && known.is_rollback(is_current)
+            && !row.is_rollback(is_current)
+            && row.from != known.to
+    };
+    let known = newest.entry(&row.wp_id);
+    let known = known.or_insert_with(|| Newest { row, force_count: 0, slots: Map::new() });
+    if !is_beside(known.row) {
+        known.follow(row, dialect);
     }
-    let first = || Newest { row, force_count: 0, slots: Map::new() };
-    newest.entry(&row.wp_id).or_insert_with(first).follow(row, dialect);
 }
 
 impl Snapshot {

@@ -58,6 +58,10 @@ pub(crate) struct Change {
     pub(crate) rows_only: bool,
     /// Directories to create.
     pub(crate) directories: Vec<PathBuf>,
+    /// Whether `status.json` is written.
+    pub(crate) refreshes_status: bool,
+    /// What the log will add up to.
+    next: Option<Snapshot>,
     /// Files to write, whole.
     pub(crate) files: Overlay,
     /// Those among them that are made from the log or from a template, and that no command needs: they are not
@@ -144,6 +148,8 @@ impl Change {
             restores_index: false,
             rows_only: false,
             directories: Vec::new(),
+            refreshes_status: false,
+            next: None,
             files: Overlay::new(),
             derived: BTreeSet::new(),
             on_branch: BranchFiles::new(),
@@ -180,12 +186,22 @@ impl Change {
         !self.rows.is_empty()
     }
 
-    /// Adds `status.json` as the log will reduce, unless it is equal already.
-    pub(crate) fn refresh_status(&mut self) -> Result<Value> {
+    /// Adds `status.json` as the log will reduce, unless it is equal already; it is made when the change is carried out.
+    pub(crate) fn refresh_status(&mut self) -> Result<()> {
+        self.refreshes_status = true;
+        // What it will say about the mission is judged with everything else.
+        self.mission.meta.as_ref().map_or(Ok(()), |meta| meta.mission_number().map(drop))
+    }
+
+    /// Makes `status.json` as the log will reduce.
+    pub(crate) fn make_status(&mut self) -> Result<Value> {
         let added = Log::of(self.log.path(), &self.rows);
-        let dialect = self.dialect(&added);
-        let snapshot = reduce(&[&self.log, &added], dialect);
+        let snapshot = match self.rows.is_empty() {
+            true => self.log.reduced(&self.mission),
+            false => reduce(&[&self.log, &added], self.dialect(&added)),
+        };
         let document = status_document(&snapshot, self.mission.meta.as_ref())?;
+        self.next = Some(snapshot);
         if let Some(directory) = self.log.directory(&self.mission) {
             self.derived.insert(directory.join(snapshot::FILE));
         }
@@ -209,7 +225,7 @@ impl Change {
 
     /// Carries the change out. `held` is the mission's lock.
     pub(crate) fn carry_out(
-        self,
+        mut self,
         _held: &FileLock,
         project: &Project,
         outgoing: Option<&Outgoing<'_>>,
@@ -217,6 +233,9 @@ impl Change {
     ) -> Result<Done> {
         if self.commit.is_some() {
             check_quiet(project)?;
+        }
+        if self.refreshes_status {
+            self.make_status()?;
         }
         let mut writing = Writing::new();
         let captured = match outgoing {
@@ -227,7 +246,9 @@ impl Change {
             Ok(captive) => captive,
             Err(cause) => return Err(writing.undo(cause)),
         };
-        let board = self.write(project, &mut writing).and_then(|commit| Ok((commit, self.reached(project)?)));
+        let next = self.next.take();
+        let board =
+            self.write(project, &mut writing).and_then(|commit| Ok((commit, self.reached(project, next)?)));
         let written = match board {
             Ok((on_branch, board)) => self
                 .commit(project, writing)
@@ -262,7 +283,7 @@ impl Change {
     }
 
     /// Reduces the log again after the append. A lane that the board does not show is an error.
-    fn reached(&self, project: &Project) -> Result<Option<Snapshot>> {
+    fn reached(&self, project: &Project, next: Option<Snapshot>) -> Result<Option<Snapshot>> {
         let wanted: BTreeMap<&str, Lane> =
             self.added().map(|row| (row.wp_id.as_str(), row.to_lane)).collect();
         if wanted.is_empty() {
@@ -271,7 +292,7 @@ impl Change {
         let added = Log::of(self.log.path(), &self.rows);
         let board = if self.log.is_in_checkout() && self.log.is_all_before(&self.rows) {
             // The append was read back, and no other program wrote: the log is what was read, and these rows.
-            reduce(&[&self.log, &added], self.dialect(&added))
+            next.unwrap_or_else(|| reduce(&[&self.log, &added], self.dialect(&added)))
         } else {
             let log = read_mission_log(project, &self.mission)?;
             reduce(&[&log], self.mission.dialect(&log))

@@ -14,7 +14,7 @@ use crate::outgoing::CaptureReport;
 use crate::planning::read_planning;
 use crate::project::{MissionDirectory, Project};
 use crate::remedies::ErrorCode;
-use crate::snapshot::{Snapshot, reduce};
+use crate::snapshot::Snapshot;
 use crate::subtask_state::Subtasks;
 use crate::tasks::{self, work_package_sections};
 use crate::transaction::{Change, Done};
@@ -160,7 +160,7 @@ pub fn plan(
     let arguments = request.arguments()?;
     let mission = project.mission(request.mission.as_deref())?;
     let log = read_mission_log(project, &mission)?;
-    let snapshot = reduce(&[&log], mission.dialect(&log));
+    let snapshot = log.reduced(&mission);
     // Only this move asks whether the subtasks are done.
     let relies = arguments.to == Lane::ForReview && !request.force;
     let tasks_md = if relies {

@@ -17,7 +17,7 @@ use crate::outgoing::payload::HistoryEntry;
 use crate::planning::read_planning;
 use crate::project::{MissionDirectory, Project};
 use crate::remedies::ErrorCode;
-use crate::snapshot::{Snapshot, reduce};
+use crate::snapshot::{self, Snapshot, reduce};
 use crate::subtask_state;
 use crate::tasks::{self, Marked, SubtaskState, mark_listed, mark_subtask, mark_table_row, owner_of_subtask};
 use crate::transaction::{Change, Done};
@@ -202,7 +202,9 @@ fn change(
     outcome: &Marking,
 ) -> Change {
     let word = request.status.trim().to_lowercase();
-    let mut files: Vec<PathBuf> = change.files.keys().cloned().collect();
+    let state = change.log.directory(&change.mission).filter(|_| change.refreshes_status);
+    let state = state.map(|directory| directory.join(snapshot::FILE));
+    let mut files: Vec<PathBuf> = change.files.keys().cloned().chain(state).collect();
     if change.appends() {
         files.push(change.log.path().to_owned());
     }

@@ -14,7 +14,7 @@ use crate::meta::Meta;
 use crate::mission_log::{LogReader, MissionLog, open_mission_log, view_mission_log};
 use crate::planning;
 use crate::project::{MissionDirectory, Project};
-use crate::snapshot::{self, Snapshot, reduce};
+use crate::snapshot::{self, Snapshot};
 use crate::transaction::{Change, lock_mission};
 use crate::work_package::{id_of_file, read_wp_files};
 use serde::{Serialize, Serializer};
@@ -45,7 +45,7 @@ pub fn materialize(project: &Project, mission: Option<&str>, clock: &Clock) -> R
             warnings.push(format!("{} stays as it is: the log has damaged lines", snapshot::FILE));
         }
         let mut change = Change::of(mission.clone(), log);
-        let document = change.refresh_status()?;
+        let document = change.make_status()?;
         if is_written {
             change.carry_out(&lock, project, None, clock)?;
         }
@@ -298,7 +298,7 @@ fn cards(
     warnings: &mut Vec<String>,
 ) -> (Vec<Card>, LaneSource, Snapshot) {
     warnings.extend(log.warnings(&mission.slug));
-    let snapshot = reduce(&[log], mission.dialect(log));
+    let snapshot = log.reduced(mission);
     let known = snapshot.work_packages.keys().map(|id| (id.clone(), BoardHeading::of(id))).collect();
     let (known, odd) = headings(mission, known);
     warnings.extend(odd);

@@ -59,15 +59,28 @@ const CLAIM: [&str; 3] = ["shell_pid", "shell_pid_created_at", "agent"];
 
 /// Texts that many rows share.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Names(HashSet<Arc<str>>);
+pub(super) struct Names {
+    known: HashSet<Arc<str>>,
+    /// Mission and actor of the row before: mostly those of the next one.
+    last: [Option<Arc<str>>; 2],
+}
 
 impl Names {
     fn share(&mut self, text: &str) -> Arc<str> {
-        if let Some(known) = self.0.get(text) {
+        if let Some(known) = self.known.get(text) {
             return Arc::clone(known);
         }
         let name: Arc<str> = text.into();
-        self.0.insert(Arc::clone(&name));
+        self.known.insert(Arc::clone(&name));
+        name
+    }
+
+    fn share_as_before(&mut self, column: usize, text: &str) -> Arc<str> {
+        if let Some(last) = self.last[column].as_ref().filter(|last| ***last == *text) {
+            return Arc::clone(last);
+        }
+        let name = self.share(text);
+        self.last[column] = Some(Arc::clone(&name));
         name
     }
 }
@@ -98,8 +111,8 @@ impl LaneMove {
         Self {
             event_id,
             wp_id: names.share(&row.wp_id),
-            mission_slug: names.share(&row.mission_slug),
-            actor: names.share(&row.actor.0),
+            mission_slug: names.share_as_before(0, &row.mission_slug),
+            actor: names.share_as_before(1, &row.actor.0),
             instant,
             at: (instant.is_none() || !is_iso(&row.at)).then(|| row.at.into()),
             from,

@@ -33,8 +33,9 @@ use crate::lane::Lane;
 use contract::json;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -182,35 +183,29 @@ impl Line<'_> {
 
 /// Hands out every line of a log. No more than one row of it is in memory.
 fn each_line(mut source: impl BufRead, mut each: impl FnMut(Line<'_>)) -> std::io::Result<()> {
-    let (mut bytes, mut number) = (Vec::new(), 0);
-    loop {
-        bytes.clear();
-        let (mut is_whole, mut ends, mut length) = (true, false, 0);
-        loop {
-            let ahead = source.fill_buf()?;
-            if ahead.is_empty() {
-                break;
-            }
-            let end = ahead.iter().position(|byte| *byte == b'\n');
-            let part = &ahead[..end.unwrap_or(ahead.len())];
-            let room = (MAX_ROW + BOM.len()).saturating_sub(bytes.len());
-            bytes.extend_from_slice(&part[..part.len().min(room)]);
-            is_whole &= part.len() <= room;
-            ends = end.is_some();
-            let taken = part.len() + usize::from(ends);
-            length += taken;
-            source.consume(taken);
-            if ends {
-                break;
-            }
-        }
+    const ROOM: u64 = (MAX_ROW + BOM.len() + 1) as u64;
+    let (mut line, mut rest) = (Vec::new(), Vec::new());
+    for number in 1.. {
+        line.clear();
+        let mut length = (&mut source).take(ROOM).read_until(b'\n', &mut line)?;
         if length == 0 {
-            return Ok(());
+            break;
         }
-        number += 1;
-        let bytes = if number == 1 { bytes.strip_prefix(BOM).unwrap_or(&bytes) } else { &bytes };
+        let mut ends = line.pop_if(|last| *last == b'\n').is_some();
+        let mut is_whole = true;
+        // Of a line that is longer than a row may be only the beginning is kept.
+        while !ends && length as u64 >= ROOM {
+            rest.clear();
+            let more = (&mut source).take(ROOM).read_until(b'\n', &mut rest)?;
+            if more == 0 {
+                break;
+            }
+            (length, is_whole, ends) = (length + more, false, rest.ends_with(b"\n"));
+        }
+        let bytes = if number == 1 { line.strip_prefix(BOM).unwrap_or(&line) } else { &line };
         each(Line { number, bytes, length, is_whole: is_whole && bytes.len() <= MAX_ROW, ends });
     }
+    Ok(())
 }
 
 impl Log {
@@ -299,14 +294,19 @@ impl Log {
 
     /// The id, when no row of this kind had it before.
     fn is_new(&mut self, event_id: &str, kind: u8) -> Option<Arc<str>> {
-        if let Some((id, kinds)) = self.ids.get_key_value(event_id) {
-            let (id, kinds) = (Arc::clone(id), *kinds);
-            self.ids.insert(Arc::clone(&id), kinds | kind);
-            return (kinds & kind == 0).then_some(id);
+        // Nearly every id is new.
+        match self.ids.entry(event_id.into()) {
+            Entry::Vacant(free) => {
+                let id = Arc::clone(free.key());
+                free.insert(kind);
+                Some(id)
+            }
+            Entry::Occupied(mut known) => {
+                let is_new = *known.get() & kind == 0;
+                *known.get_mut() |= kind;
+                is_new.then(|| Arc::clone(known.key()))
+            }
         }
-        let id: Arc<str> = event_id.into();
-        self.ids.insert(Arc::clone(&id), kind);
-        Some(id)
     }
 
     /// Whether the file is certain to hold what was read. One that was written just before it was read may be written

@@ -76,7 +76,8 @@ pub fn plan(
     }
     if change.log.has_moves() || !rows.is_empty() {
         change.append(rows)?;
-        change.refresh_status()?;
+        // Whether it is new decides what is committed.
+        change.make_status()?;
     }
     let meta = change.mission.meta.as_ref().filter(|_| judged.sets_target).map(Meta::render);
     if let Some(text) = meta {

@@ -29,7 +29,7 @@ use crate::mission_log::read_mission_log;
 use crate::outgoing::CaptureReport;
 use crate::project::{MissionDirectory, Project};
 use crate::remedies::ErrorCode;
-use crate::snapshot::{Snapshot, reduce};
+use crate::snapshot::Snapshot;
 use crate::transaction::Change;
 use crate::work_package::find_wp_file;
 use serde_json::json;
@@ -63,7 +63,7 @@ pub fn plan(
     let dispatched = dispatch::dispatched(project, request, &mission, to)?;
     let request = &*dispatched;
     let log = read_mission_log(project, &mission)?;
-    let snapshot = reduce(&[&log], mission.dialect(&log));
+    let snapshot = log.reduced(&mission);
     let moved = snapshot.work_packages.get(&request.wp_id).filter(|state| state.last_event_id.is_some());
     let Some(state) = moved else {
         return Err(MissionError::invalid(
