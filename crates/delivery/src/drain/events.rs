@@ -160,6 +160,7 @@ impl DrainRun<'_> {
             self.report.unknown_ids += unknown_ids as u64;
             if verdicts.iter().all(is_accepted) {
                 accepted.push(AcceptedBatch::of(batch, &verdicts));
+                self.advance(accepted);
                 continue;
             }
             let events: Vec<_> = batch.events.iter().collect();
