@@ -35,11 +35,24 @@ pub(crate) fn serve_if_asked() -> bool {
     true
 }
 
-/// A machine token of a new account.
-pub(crate) fn account(store: StoreLocation) -> String {
+pub(crate) const EMAIL: &str = "dev@example.com";
+
+/// Credentials of a new account.
+pub(crate) struct Credentials {
+    /// A machine token.
+    pub(crate) token: String,
+    /// The approval secret.
+    pub(crate) secret: String,
+}
+
+pub(crate) fn account(store: StoreLocation) -> Credentials {
     let admin = Admin::open(store).unwrap();
-    admin.create_account("dev@example.com", None, Some(TEAM)).unwrap();
-    admin.issue_ci_token("dev@example.com", None, "bench").unwrap().token.expose().to_owned()
+    let created = admin.create_account(EMAIL, None, Some(TEAM)).unwrap();
+    let issued = admin.issue_ci_token(EMAIL, None, "bench").unwrap();
+    Credentials {
+        token: issued.token.expose().to_owned(),
+        secret: created.approval_secret.expose().to_owned(),
+    }
 }
 
 /// CPU seconds of a process, independent of what else the machine does.
@@ -70,7 +83,7 @@ fn stat(process: u32) -> Option<Vec<f64>> {
 /// Ended when dropped.
 pub(crate) struct ServerProcess {
     child: Child,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 impl ServerProcess {

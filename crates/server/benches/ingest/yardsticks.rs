@@ -1,17 +1,15 @@
-//! What the bare databases do: the yardsticks.
+//! Yardsticks: rates of the bare databases.
 
-use crate::CONNECTIONS;
-use crate::databases;
 use crate::events::{EVENTS, gzip, text};
+use crate::{CONNECTIONS, Database, Stopwatch, Yardstick, databases};
 use rusqlite::{Connection, params};
 use serde_json::Value;
 use server::Admin;
 use std::sync::Mutex;
-use std::time::Instant;
 use tokio_postgres::{Client, NoTls};
 
-/// Rows a second of bare SQLite storing ids and bytes, with one commit a batch.
-pub(crate) fn bare_rate(batches: &[Vec<Value>]) -> f64 {
+/// Bare SQLite storing ids and bytes, with one commit a batch.
+pub(crate) fn bare_inserts(batches: &[Vec<Value>]) -> Yardstick {
     let directory = tempfile::tempdir().unwrap();
     let mut connection = Connection::open(directory.path().join("bare.db")).unwrap();
     connection
@@ -26,7 +24,7 @@ pub(crate) fn bare_rate(batches: &[Vec<Value>]) -> f64 {
     connection
         .execute_batch("CREATE TABLE bare (seq INTEGER PRIMARY KEY, event_id TEXT UNIQUE, body TEXT)")
         .unwrap();
-    let started = Instant::now();
+    let watch = Stopwatch::start(Database::Sqlite);
     for events in &rows {
         let transaction = connection.transaction().unwrap();
         let mut insert =
@@ -37,7 +35,7 @@ pub(crate) fn bare_rate(batches: &[Vec<Value>]) -> f64 {
         drop(insert);
         transaction.commit().unwrap();
     }
-    rows.iter().map(Vec::len).sum::<usize>() as f64 / started.elapsed().as_secs_f64()
+    watch.stop(rows.iter().map(Vec::len).sum())
 }
 
 /// The tables of a server, with a team and a project.
@@ -65,8 +63,8 @@ fn on_connections<F: Future>(url: &str, task: impl Fn(Client) -> F + Sync) {
     });
 }
 
-/// Rows a second of `INSERT` of ids and bytes, with one commit a row.
-pub(crate) fn insert_rate(batches: &[Vec<Value>]) -> f64 {
+/// `INSERT` of ids and bytes, with one commit a row.
+pub(crate) fn inserts(batches: &[Vec<Value>]) -> Yardstick {
     let url = databases::new_database_text(databases::DATABASE);
     databases::run(&url, "CREATE TABLE bare (seq BIGSERIAL PRIMARY KEY, event_id TEXT UNIQUE, body TEXT)");
     let rows: Vec<(String, String)> = batches
@@ -75,7 +73,7 @@ pub(crate) fn insert_rate(batches: &[Vec<Value>]) -> f64 {
         .map(|event| (event["event_id"].as_str().unwrap().to_owned(), event.to_string()))
         .collect();
     let waiting = Mutex::new(rows.iter());
-    let started = Instant::now();
+    let watch = Stopwatch::start(Database::Postgres);
     on_connections(&url, async |client| {
         let insert = client.prepare("INSERT INTO bare (event_id, body) VALUES ($1, $2)").await.unwrap();
         loop {
@@ -84,12 +82,12 @@ pub(crate) fn insert_rate(batches: &[Vec<Value>]) -> f64 {
             client.execute(&insert, &[id, body]).await.unwrap();
         }
     });
-    rows.len() as f64 / started.elapsed().as_secs_f64()
+    watch.stop(rows.len())
 }
 
-/// Rows a second of COPY into a table with the keys and indexes of `events`, and the packed batch in one of
+/// COPY into a table with the keys and indexes of `events`, and the packed batch in one of
 /// `blocks`: what the server writes, without validation, HTTP and answers.
-pub(crate) fn copy_rate(batches: &[Vec<Value>]) -> f64 {
+pub(crate) fn copies(batches: &[Vec<Value>]) -> Yardstick {
     use tokio_postgres::binary_copy::BinaryCopyInWriter;
     use tokio_postgres::types::{ToSql, Type};
     let url = databases::new_database_text(databases::DATABASE);
@@ -100,7 +98,7 @@ pub(crate) fn copy_rate(batches: &[Vec<Value>]) -> f64 {
         .map(|events| events.iter().map(|event| event["event_id"].as_str().unwrap()).collect())
         .collect();
     let waiting = Mutex::new(ids.iter().zip(&packed).enumerate());
-    let started = Instant::now();
+    let watch = Stopwatch::start(Database::Postgres);
     on_connections(&url, async |mut client| {
         loop {
             let next = waiting.lock().unwrap().next();
@@ -149,17 +147,17 @@ pub(crate) fn copy_rate(batches: &[Vec<Value>]) -> f64 {
             transaction.commit().await.unwrap();
         }
     });
-    EVENTS as f64 / started.elapsed().as_secs_f64()
+    watch.stop(EVENTS)
 }
 
-/// Events a second that one thread parses and judges.
-pub(crate) fn judge_rate(batches: &[Vec<Value>]) -> f64 {
-    use contract::event::{Node, Tolerance, judge};
+/// One thread that parses and judges.
+pub(crate) fn judge(batches: &[Vec<Value>]) -> Yardstick {
+    use contract::event::{Node, Tolerance};
     let texts: Vec<String> = batches.iter().flatten().map(Value::to_string).collect();
-    let started = Instant::now();
+    let watch = Stopwatch::start(Database::Sqlite);
     for text in &texts {
         let node = Node::parse(text).unwrap();
-        std::hint::black_box(judge(&node, Tolerance::LegacyShape).unwrap());
+        std::hint::black_box(contract::event::judge(&node, Tolerance::LegacyShape).unwrap());
     }
-    EVENTS as f64 / started.elapsed().as_secs_f64()
+    watch.stop(EVENTS)
 }
