@@ -275,6 +275,16 @@ fn judge(
     if node_id.is_none() {
         *node_id = node.text("node_id").map(bounded);
     }
+    let artifact = artifact(&valid.event_type, &node);
+    let key_bytes = artifact.as_ref().map_or(0, ArtifactKey::bytes);
+    if key_bytes > LONGEST_ARTIFACT_KEY {
+        let text = format!(
+            "schema: the texts that identify the artifact have {key_bytes} bytes; {LONGEST_ARTIFACT_KEY} are possible"
+        );
+        return Err(Rejection::new(RejectionCode::PayloadSchemaFail, text)
+            .under("namespace")
+            .under("payload"));
+    }
     let event = NewEvent {
         digest: Sha256::digest(raw.get().as_bytes()).into(),
         content_digest: content::digest(&node, buffer),
@@ -282,7 +292,7 @@ fn judge(
         offset: raw.get().as_ptr() as usize - text.as_ptr() as usize,
         length: raw.get().len(),
         mission: 0,
-        artifact: artifact(&valid.event_type, &node),
+        artifact,
         event_id: valid.event_id,
         canonical_id: valid.canonical_id,
         event_type: valid.event_type,
@@ -307,6 +317,9 @@ fn sent_id(raw: &RawValue) -> Option<Box<RawValue>> {
     }
     serde_json::from_str::<Id>(raw.get()).ok().map(|id| id.event_id)
 }
+
+/// Most bytes of an artifact's key. One entry of an index of PostgreSQL has at most 2,704.
+const LONGEST_ARTIFACT_KEY: usize = 2048;
 
 /// The artifact that an index event announces.
 fn artifact(event_type: &str, event: &Node<'_>) -> Option<ArtifactKey> {

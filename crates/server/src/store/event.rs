@@ -84,6 +84,17 @@ pub(crate) struct ArtifactKey {
     pub(crate) path: String,
 }
 
+impl ArtifactKey {
+    /// Size of the texts.
+    pub(crate) fn bytes(&self) -> usize {
+        let Self { project_uuid, mission_slug, target_branch, mission_type, manifest_version, path } = self;
+        [project_uuid, mission_slug, target_branch, mission_type, manifest_version, path]
+            .map(String::len)
+            .iter()
+            .sum()
+    }
+}
+
 /// A validated body.
 #[derive(Clone, Debug)]
 pub(crate) struct NewBody {

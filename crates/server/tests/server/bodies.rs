@@ -46,6 +46,24 @@ fn body_belongs_to_the_namespace_of_its_index_event() {
 }
 
 #[test]
+fn artifact_with_a_long_key_is_rejected_alone() {
+    let world = World::new();
+    let token = world.token();
+    // Digests, which no store makes shorter.
+    let branch = |bytes: usize| -> String {
+        let digits = (0_u64..).flat_map(|n| body::hash(&n.to_le_bytes()).into_bytes());
+        digits.take(bytes).map(char::from).collect()
+    };
+    let mut long = indexed(1, "spec.md", "x");
+    long["payload"]["namespace"]["target_branch"] = branch(4000).into();
+    let mut possible = indexed(2, "spec.md", "x");
+    possible["payload"]["namespace"]["target_branch"] = branch(1980).into();
+    let answer = world.batch(&token, TEAM, &[long, possible, event(3)]);
+    assert_eq!(statuses(&answer), ["rejected", "success", "success"], "{}", answer.text());
+    assert!(answer.text().contains("4060 bytes"), "{}", answer.text());
+}
+
+#[test]
 fn wrong_field_is_named_and_nothing_is_stored() {
     let world = World::new();
     let token = world.token();
