@@ -59,6 +59,15 @@ const ROWS: &[(&str, &str, How)] = &[
     ("cli/src/context.rs", "`.kittify`", Cured(project_is_made)),
     ("contract/src/auth.rs", "to a valid token", Cured(token_is_unset)),
     ("contract/src/auth.rs", "private teamspace", Names("the server's administrator")),
+    // The page of refusals: `failure_names.rs` compares each with what is printed, and follows it.
+    ("contract/src/failure.rs", "`spec-kitty ", Names("`spec-kitty ")),
+    (
+        "contract/src/failure.rs",
+        "contains every opt-out",
+        Names("the line and column that the message names"),
+    ),
+    ("contract/src/failure.rs", "or move the state", Names("SPEC_KITTY_HOME")),
+    ("contract/src/failure.rs", "if this user may run it", Names("`SPEC_KITTY_HOME`")),
     ("contract/src/owner_record.rs", "if this home is the copy", Names("cp -a {linked} {root}")),
     ("contract/src/server_url.rs", "the address of your server", Names("set {place}")),
     (
@@ -277,6 +286,7 @@ fn is_exact(words: &str) -> bool {
         "this mission",
         "the line",
         "the file that the message names",
+        "SPEC_KITTY_HOME",
     ];
     words.contains(['{', '`', '/'])
         || words.contains(".md")
