@@ -67,6 +67,7 @@ pub(crate) enum DbFile {
 
 const HEADER_BYTES: usize = 100;
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+const JOURNAL_MAGIC: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
 
 /// Reads the kind of `path`. An error is the system's (no permission, a loop of links).
 pub(crate) fn read_db_file(path: &Path) -> io::Result<DbFile> {
@@ -99,10 +100,13 @@ pub(crate) fn read_db_file(path: &Path) -> io::Result<DbFile> {
     }
     let mut header = [0u8; HEADER_BYTES];
     let read = system::file::read_start(path, &metadata, &mut header)?;
-    if read < HEADER_BYTES || &header[..16] != MAGIC {
+    // A power cut leaves half of a header beside a journal; a live writer does so for a moment. SQLite decides.
+    let is_whole = read == HEADER_BYTES && &header[..16] == MAGIC;
+    if !is_whole && !has_rollback_journal(path) {
         return Ok(DbFile::NotADatabase("is not a SQLite database"));
     }
     let journal = match header[18] {
+        _ if !is_whole => JournalMode::Rollback,
         1 => JournalMode::Rollback,
         2 => JournalMode::Wal,
         _ => return Ok(DbFile::NotADatabase("has a format that this SQLite cannot read")),
@@ -139,6 +143,15 @@ pub(crate) fn side_file_problem(path: &Path) -> Option<&'static str> {
     .into_iter()
     .find(|(suffix, _)| std::fs::metadata(side_file(path, suffix)).is_ok_and(|facts| !facts.is_file()))
     .map(|(_, problem)| problem)
+}
+
+/// Whether a file beside the database begins as a rollback journal with content does.
+fn has_rollback_journal(path: &Path) -> bool {
+    let journal = side_file(path, "-journal");
+    let mut start = [0u8; JOURNAL_MAGIC.len()];
+    let read = std::fs::metadata(&journal)
+        .and_then(|metadata| system::file::read_start(&journal, &metadata, &mut start));
+    read.is_ok_and(|read| start[..read] == JOURNAL_MAGIC)
 }
 
 /// The size of a side file; zero when it is absent.

@@ -414,3 +414,26 @@ fn open_files_are_made_private_when_written() {
     assert_eq!((mode(&path), mode(&home.legacy())), (0o600, 0o600));
     assert_eq!((mode(&queues), mode(&home.root())), (0o700, 0o700));
 }
+
+#[test]
+fn torn_header_beside_a_hot_journal_is_rolled_back() {
+    let home = Home::new();
+    let path = home.scoped(&scope());
+    capture(&home, &scope(), events(0..300));
+    let permit = home_permit(&home);
+    leave_hot_journal(&path);
+    // The first page as a power cut leaves it.
+    let mut torn = fs_err::read(&path).expect("a database");
+    torn[..512].fill(0xa5);
+    fs_err::write(&path, &torn).expect("torn");
+    let fault = observe_health(&path, QueueFile::Active).expect_err("not read").to_string();
+    assert!(fault.contains("hot journal"), "{fault}");
+    assert!(fs_err::read(&path).expect("the file") == torn, "looking changes nothing");
+    Cure::open(&permit).expect("rolled back");
+    assert_eq!(count(&home.sql(&path), "queue"), 300);
+
+    // Without a journal it is no database.
+    fs_err::write(&path, &torn).expect("torn");
+    let fault = observe_health(&path, QueueFile::Active).expect_err("not read").to_string();
+    assert!(fault.contains("is not a SQLite database"), "{fault}");
+}
