@@ -28,8 +28,8 @@ fn main() {
             queue.many_events(rows);
         }
         drop(queue);
-        // A command that may write gives the file our tables, its id and the identity card.
-        let _ = world.run(["agent", "mission", "create", "some-mission"]).exits(0);
+        // Gives the file our tables, its id and the identity card, and binds its rows.
+        let _ = world.run(["sync", "migrate"]).exits(0);
         println!("\n{rows} waiting rows");
         in_process(&world);
         whole_process(&world);

@@ -36,8 +36,8 @@ pub(crate) fn verbs(report: &mut PerformanceReport) {
         let mission: Mission = planned(&world);
         append(&mission, rows as usize);
         ReferenceQueue::open(&world.home().scoped_queue(&world.scope())).many_events(rows);
-        // A command that may write binds the rows.
-        let _ = world.run(["sync", "gc"]).exits(0);
+        // Binds the rows.
+        let _ = world.run(["sync", "migrate"]).exits(0);
         for (name, argv) in VERBS {
             let cost = mean_cost(RUNS, || {
                 let mut command = world.command();

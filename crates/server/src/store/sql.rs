@@ -16,6 +16,9 @@ pub(crate) trait Sql {
     fn execute(&self, sql: &str, values: &[Value<'_>]) -> Result<u64, StoreError>;
     /// All rows of a query.
     fn rows(&self, sql: &str, values: &[Value<'_>]) -> Result<Vec<SqlRow>, StoreError>;
+    /// A join with the rows of `table` for which `filter` holds, looked for once for each row before them. PostgreSQL
+    /// otherwise reads the whole table where it cannot know how few rows `filter` leaves.
+    fn join_for_each_row(&self, table: &str, filter: &str) -> String;
     /// Until the transaction ends, other changes that lock the same key wait. A change that reads before
     /// it writes needs this on a database with several writers. Keys are locked in one order: `accounts`
     /// or `devices`, then subjects of guesses by name, then a session. Senders of a team, and the removal of rows, lock

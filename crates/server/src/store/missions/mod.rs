@@ -27,11 +27,11 @@ pub(super) use spans::{ACTIVITY_STEP, Spans, add_spans};
 
 /// Statements of mission pages and removals, for the test of their plans.
 #[cfg(test)]
-pub(super) fn page_queries() -> Vec<String> {
+pub(super) fn page_queries(sql: &dyn super::sql::Sql) -> Vec<String> {
     use list::{MISSION, OF_PROJECT, OF_TEAM, ONE};
     let events = format!(
         "{} AND event_type IN (?8, ?9) AND aggregate_id = ?10 {}",
-        read::EVENTS_OF_SPANS,
+        read::events_of_spans(sql),
         read::NEWEST_FIRST
     );
     let of_missions = [OF_TEAM, OF_PROJECT, ONE].map(|filter| format!("{MISSION} {filter}"));

@@ -83,13 +83,18 @@ pub(in crate::store) const SPANS_BEFORE: &str = "SELECT first_seq, last_seq FROM
      WHERE team = ?1 AND mission = ?2 AND first_seq <= ?3 ORDER BY first_seq DESC LIMIT ?4";
 
 /// The events of spans from `?3` to `?4` that come before a cursor.
-pub(in crate::store) const EVENTS_OF_SPANS: &str =
-    "SELECT first_seq, seq, event_id, event_type, aggregate_id, events.block,
-        \"offset\", length, digest
-     FROM mission_spans JOIN events ON events.team = mission_spans.team AND events.block = mission_spans.block
-       AND seq BETWEEN first_seq AND last_seq
-     WHERE mission_spans.team = ?1 AND mission = ?2 AND first_seq BETWEEN ?3 AND ?4
-       AND (first_seq < ?5 OR seq < ?6)";
+pub(in crate::store) fn events_of_spans(sql: &dyn Sql) -> String {
+    let events = sql.join_for_each_row(
+        "events",
+        "events.team = mission_spans.team AND seq BETWEEN first_seq AND last_seq",
+    );
+    format!(
+        "SELECT first_seq, seq, event_id, event_type, aggregate_id, events.block, \"offset\", length, digest
+         FROM mission_spans {events}
+         WHERE mission_spans.team = ?1 AND mission = ?2 AND events.block = mission_spans.block
+           AND first_seq BETWEEN ?3 AND ?4 AND (first_seq < ?5 OR seq < ?6)"
+    )
+}
 
 pub(in crate::store) const NEWEST_FIRST: &str = "ORDER BY first_seq DESC, seq DESC LIMIT ?7";
 
@@ -216,7 +221,7 @@ impl MissionEventReader<'_> {
             values.push(Value::from(aggregate_id));
             filter.push_str(&format!(" AND aggregate_id = ?{}", values.len()));
         }
-        self.sql.rows(&format!("{EVENTS_OF_SPANS}{filter} {NEWEST_FIRST}"), &values)
+        self.sql.rows(&format!("{}{filter} {NEWEST_FIRST}", events_of_spans(self.sql)), &values)
     }
 
     fn event(&self, row: &SqlRow, unpacked: &mut Unpacked<'_>) -> Result<MissionEvent, StoreError> {

@@ -154,6 +154,10 @@ impl Sql for Connection {
         Ok(statement.query_map(params_from_iter(values), read)?.collect::<Result<_, _>>()?)
     }
 
+    fn join_for_each_row(&self, table: &str, filter: &str) -> String {
+        format!("JOIN {table} ON {filter}")
+    }
+
     fn lock(&self, _: &str) -> Result<(), StoreError> {
         // A database has one writer at a time.
         Ok(())
@@ -295,7 +299,7 @@ mod tests {
             let is_sorted = plan.contains("SCAN") || plan.contains("TEMP B-TREE");
             assert!(plan.contains(index) && !is_sorted, "{plan}");
         };
-        for select in crate::store::missions::page_queries() {
+        for select in crate::store::missions::page_queries(&connection) {
             let values = (1..=10).rev().find(|number| select.contains(&format!("?{number}"))).unwrap_or(0);
             let plan = plan(&select, values);
             // The blocks that wait are all rows of their partial index.
