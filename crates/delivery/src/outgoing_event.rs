@@ -10,7 +10,7 @@
 
 use crate::classify::Category;
 use contract::event::FORBIDDEN_KEYS;
-use contract::json::{Inside, Member, lenient_text, members};
+use contract::json::{Inside, Member, members};
 use std::borrow::Cow;
 
 /// Deepest nesting that is sent. A receiver that reads with the usual recursion limits (128) still
@@ -97,18 +97,10 @@ pub(crate) fn plan_outgoing<'a>(
 fn check_inside(inside: Inside<'_>) -> Result<(), Unsendable> {
     match inside {
         Inside::Depth(depth) if depth > MAX_DEPTH => Err(Unsendable::TooDeep),
-        Inside::Key(quoted) => {
-            // Few keys are escaped; the others need no decoding.
-            let decoded = quoted.contains(&b'\\').then(|| lenient_text(quoted)).flatten();
-            let is = |forbidden: &str| match &decoded {
-                Some(key) => *key == *forbidden,
-                None => quoted.get(1..quoted.len().saturating_sub(1)) == Some(forbidden.as_bytes()),
-            };
-            match FORBIDDEN_KEYS.into_iter().find(|forbidden| is(forbidden)) {
-                Some(forbidden) => Err(Unsendable::ForbiddenKey(forbidden)),
-                None => Ok(()),
-            }
-        }
+        Inside::Key(key) => match FORBIDDEN_KEYS.into_iter().find(|forbidden| *forbidden == key) {
+            Some(forbidden) => Err(Unsendable::ForbiddenKey(forbidden)),
+            None => Ok(()),
+        },
         Inside::Depth(_) => Ok(()),
     }
 }
@@ -167,30 +159,30 @@ fn rewrite(text: &str, members: &[Member<'_>], edit: &TeamEdit, team_id: &str) -
     // A JSON text of a string cannot fail to be written.
     let team = serde_json::to_string(team_id).unwrap_or_else(|_| "null".to_owned());
     let mut out = String::with_capacity(text.len() + team.len() + 16);
-    out.push('{');
-    let mut first = true;
-    let mut after = 1;
+    // The text before `copied` is in `out`, or cut; the member before ended at `before`.
+    let (mut copied, mut before, mut is_empty) = (0, 1, true);
     for (index, member) in members.iter().enumerate() {
         if member.name == "drain_blocked_reason" {
-            after = member.value.end;
-            continue;
-        }
-        if first {
-            out.push_str(text[after..member.key.start].trim_start_matches([' ', '\n', '\r', '\t', ',']));
+            out.push_str(&text[copied..before.max(copied)]);
+            copied = member.value.end;
+            if is_empty {
+                // What follows becomes the first member.
+                let rest = text[copied..].trim_start_matches([' ', '\n', '\r', '\t', ',']);
+                copied = text.len() - rest.len();
+            }
         } else {
-            // From the end of the previous member, cut or not: one comma and its white space.
-            out.push_str(&text[after..member.key.start]);
+            is_empty = false;
+            if *edit == TeamEdit::Fill(index) {
+                out.push_str(&text[copied..member.value.start]);
+                out.push_str(&team);
+                copied = member.value.end;
+            }
         }
-        out.push_str(&text[member.key.start..member.value.start]);
-        match edit {
-            TeamEdit::Fill(team_index) if *team_index == index => out.push_str(&team),
-            _ => out.push_str(&text[member.value.clone()]),
-        }
-        after = member.value.end;
-        first = false;
+        before = member.value.end;
     }
+    out.push_str(&text[copied..before.max(copied)]);
     if *edit == TeamEdit::Append {
-        out.push_str(if first { "\"team_slug\": " } else { ", \"team_slug\": " });
+        out.push_str(if is_empty { "\"team_slug\": " } else { ", \"team_slug\": " });
         out.push_str(&team);
     }
     out.push('}');

@@ -23,15 +23,15 @@ pub struct Member<'a> {
 pub enum Inside<'a> {
     /// An object or array begins; the outermost one has depth 1.
     Depth(u32),
-    /// A key, with its quotes as written, of any object down to depth 127.
-    Key(&'a [u8]),
+    /// A key, its escapes resolved, of any object down to depth 127.
+    Key(&'a str),
 }
 
 /// The members of the object in `text`, duplicates included; none without an object. `visit` is called for
 /// every level and key, and its error ends the reading.
 pub fn members<'a, E>(
     text: &'a [u8],
-    mut visit: impl FnMut(Inside<'a>) -> Result<(), E>,
+    mut visit: impl FnMut(Inside<'_>) -> Result<(), E>,
 ) -> Result<Vec<Member<'a>>, E> {
     let mut scanner = Scanner { text, at: 0 };
     scanner.skip_space();
@@ -47,9 +47,10 @@ pub fn members<'a, E>(
     while let Some(byte) = scanner.peek() {
         match byte {
             b'"' if key_next => {
-                let key = scanner.string();
+                let (key, is_escaped) = scanner.string();
                 key_next = false;
-                visit(Inside::Key(&text[key.clone()]))?;
+                let name = decode(&text[key.clone()], is_escaped);
+                visit(Inside::Key(&name))?;
                 scanner.skip_space();
                 if depth == 1 {
                     if scanner.peek() != Some(b':') {
@@ -57,13 +58,12 @@ pub fn members<'a, E>(
                     }
                     scanner.at += 1;
                     scanner.skip_space();
-                    let name = decode(&text[key.clone()]);
                     members.push(Member { name, key, value: scanner.at..scanner.at });
                 }
                 continue;
             }
             b'"' => {
-                let value = scanner.string();
+                let (value, _) = scanner.string();
                 if depth == 1 {
                     extend_value(&mut members, value.end);
                 }
@@ -108,7 +108,7 @@ fn extend_value(members: &mut [Member<'_>], end: usize) {
 pub fn lenient_text(value: &[u8]) -> Option<Cow<'_, str>> {
     let text = match value {
         b"null" => return None,
-        [b'"', ..] => decode(value),
+        [b'"', ..] => decode(value, value.contains(&b'\\')),
         _ => String::from_utf8_lossy(value),
     };
     Some(text).filter(|text| !text.is_empty())
@@ -116,10 +116,11 @@ pub fn lenient_text(value: &[u8]) -> Option<Cow<'_, str>> {
 
 /// The text between the quotes, of which the closing one may be missing. Escapes that mean no
 /// character (a lone surrogate) leave the text as written.
-fn decode(quoted: &[u8]) -> Cow<'_, str> {
+fn decode(quoted: &[u8], is_escaped: bool) -> Cow<'_, str> {
     let inner = quoted.strip_prefix(b"\"").unwrap_or(quoted);
-    let text = String::from_utf8_lossy(inner.strip_suffix(b"\"").unwrap_or(inner));
-    if !text.contains('\\') {
+    let inner = inner.strip_suffix(b"\"").unwrap_or(inner);
+    let text = std::str::from_utf8(inner).map_or_else(|_| String::from_utf8_lossy(inner), Cow::Borrowed);
+    if !is_escaped {
         return text;
     }
     serde_json::from_str(&format!("\"{text}\"")).map_or(text, Cow::Owned)
@@ -141,25 +142,24 @@ impl Scanner<'_> {
         }
     }
 
-    /// The string that starts here, quotes included; moves behind it.
-    fn string(&mut self) -> Range<usize> {
+    /// The string that starts here, quotes included, and whether it has escapes; moves behind it.
+    fn string(&mut self) -> (Range<usize>, bool) {
         let start = self.at;
+        let mut is_escaped = false;
         self.at += 1;
-        loop {
-            let rest = self.text.get(self.at..).unwrap_or_default();
-            match rest.iter().position(|byte| matches!(byte, b'"' | b'\\')) {
-                Some(found) if rest[found] == b'"' => {
-                    self.at += found + 1;
-                    break;
+        while let Some(byte) = self.peek() {
+            self.at += 1;
+            match byte {
+                b'"' => break,
+                b'\\' => {
+                    is_escaped = true;
+                    self.at += 1;
                 }
-                Some(found) => self.at += found + 2,
-                None => {
-                    self.at = self.text.len();
-                    break;
-                }
+                _ => {}
             }
         }
-        start..self.at
+        self.at = self.at.min(self.text.len());
+        (start..self.at, is_escaped)
     }
 }
 

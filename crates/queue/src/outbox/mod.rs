@@ -23,11 +23,13 @@ use crate::consent::ConsentView;
 use crate::error::QueueError;
 use crate::foreign_rows;
 use crate::observe::{DaemonDelivery, LastAttempt, NOT_BEFORE, PAUSE_REASON};
+use crate::origin::PlaceId;
 use crate::row::{Kind, RowDigest};
 use crate::sent::{self, Keep};
 use crate::store::{ScopedDb, data_version, meta, now_seconds, set_meta};
 use contract::wire::ArtifactBody;
 use gate::EgressPermit;
+use rusqlite::Row;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
@@ -52,6 +54,22 @@ struct HandedOut {
     file: i64,
     /// Whether its key had receipts.
     known: bool,
+    binding: RowBinding,
+}
+
+/// Place and hold of a waiting row, and since when it waits.
+#[derive(Clone, Copy, Debug)]
+struct RowBinding {
+    place: PlaceId,
+    hold: i64,
+    since: f64,
+}
+
+impl RowBinding {
+    /// From three columns of a binding, the first of which is `first`.
+    fn of_row(row: &Row<'_>, first: usize) -> rusqlite::Result<Self> {
+        Ok(Self { place: row.get(first)?, hold: row.get(first + 1)?, since: row.get(first + 2)? })
+    }
 }
 
 /// Bounds of one batch.

@@ -1,13 +1,16 @@
 //! Reads a batch: the streams that may leave, their oldest rows, and whether each row may be sent.
 
 use super::streams::{SendingOrder, open_streams, streams};
-use super::{BatchLimits, HandedOut, Outbox, OutgoingBody, OutgoingEvent, RowBatch, RowId, SkipSet};
+use super::{
+    BatchLimits, HandedOut, Outbox, OutgoingBody, OutgoingEvent, RowBatch, RowBinding, RowId, SkipSet,
+};
 use crate::consent::ConsentView;
 use crate::error::QueueError;
 use crate::foreign_rows;
 use crate::row::{Kind, RowDigest, body_of_row};
 use crate::store::{Abort, data_version};
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Row, Transaction, params};
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 /// A row that can be sent.
@@ -18,7 +21,7 @@ pub(super) trait Sendable: Sized {
 
     /// The row, if its columns are what they must be.
     fn read(row: &Row<'_>) -> rusqlite::Result<Self>;
-    fn key(&self) -> String;
+    fn key(&self) -> Cow<'_, str>;
     fn row(&self) -> RowId;
     fn digest(&self) -> RowDigest;
     fn bytes(&self) -> usize;
@@ -39,8 +42,8 @@ impl Sendable for OutgoingEvent {
         })
     }
 
-    fn key(&self) -> String {
-        self.event_id.clone()
+    fn key(&self) -> Cow<'_, str> {
+        Cow::Borrowed(&self.event_id)
     }
 
     fn row(&self) -> RowId {
@@ -67,8 +70,8 @@ impl Sendable for OutgoingBody {
         Ok(Self { row: row_id, digest: RowDigest::of_body(&body), body, retry_count: row.get(10)? })
     }
 
-    fn key(&self) -> String {
-        self.body.key()
+    fn key(&self) -> Cow<'_, str> {
+        Cow::Owned(self.body.key())
     }
 
     fn row(&self) -> RowId {
@@ -87,10 +90,8 @@ impl Sendable for OutgoingBody {
 /// Result of one read of the file.
 struct BatchRead<T> {
     batch: Option<RowBatch<T>>,
-    /// Of the rows of the batch, in their order: whether a receipt or a row of that key left before.
-    known: Vec<bool>,
-    /// The state of the file that was looked at.
-    file: i64,
+    /// Facts about the rows of the batch.
+    handed: Vec<(RowId, HandedOut)>,
     /// Rows that left long ago: same key, same content, with a receipt.
     delivered: Vec<i64>,
     /// Rows whose content is not what was bound: another program rewrote them.
@@ -126,10 +127,7 @@ pub(super) fn batch<T: Sendable>(
         outbox.order = Some((T::KIND, order));
         tidy(outbox, T::KIND, &look.delivered, &look.rewritten)?;
         if let Some(batch) = look.batch {
-            let file = look.file;
-            let handed = batch.rows.iter().zip(look.known);
-            let handed = handed.map(|(row, known)| (row.row(), HandedOut { key: row.key(), file, known }));
-            outbox.out.extend(handed);
+            outbox.out.extend(look.handed);
             return Ok(Some(batch));
         }
         if look.delivered.is_empty() && look.rewritten.is_empty() {
@@ -163,7 +161,7 @@ fn look<T: Sendable>(
     due: Option<f64>,
 ) -> Result<BatchRead<T>, Abort> {
     let mut look =
-        BatchRead { batch: None, known: Vec::new(), file, delivered: Vec::new(), rewritten: Vec::new() };
+        BatchRead { batch: None, handed: Vec::new(), delivered: Vec::new(), rewritten: Vec::new() };
     let resting = due.map(|now| not_due(tx, now)).transpose()?.unwrap_or_default();
     let passed = |row: RowId| skip.has_row(row) || resting.contains(&row.id);
     let mut judge = RowJudge::new::<T>(tx)?;
@@ -178,13 +176,14 @@ fn look<T: Sendable>(
         let mut bytes = 0;
         for id in ids {
             match judge.judge::<T>(id)? {
-                RowCheck::Ready { row, known } => {
+                RowCheck::Ready { row, known, binding } => {
                     bytes += row.bytes();
                     if bytes > limits.bytes && !rows.is_empty() {
                         break;
                     }
+                    let key = row.key().into_owned();
+                    look.handed.push((row.row(), HandedOut { key, file, known, binding }));
                     rows.push(row);
-                    look.known.push(known);
                 }
                 RowCheck::Delivered => look.delivered.push(id),
                 RowCheck::Rewritten => look.rewritten.push(id),
@@ -203,6 +202,7 @@ enum RowCheck<T> {
         row: T,
         /// Whether the key has receipts, none of which settles this content.
         known: bool,
+        binding: RowBinding,
     },
     Delivered,
     Rewritten,
@@ -217,7 +217,7 @@ struct RowJudge<'c> {
 impl<'c> RowJudge<'c> {
     fn new<T: Sendable>(tx: &'c Connection) -> rusqlite::Result<Self> {
         let row = tx.prepare_cached(&format!(
-            "SELECT {}, b.digest FROM {} AS r JOIN bindings AS b ON b.kind = {} AND b.row = r.id WHERE r.id = ?1",
+            "SELECT {}, b.place, b.hold, b.at, b.digest FROM {} AS r JOIN bindings AS b ON b.kind = {} AND b.row = r.id WHERE r.id = ?1",
             T::COLUMNS,
             T::KIND.table(),
             T::KIND.stored()
@@ -237,11 +237,14 @@ impl<'c> RowJudge<'c> {
             .query_row([id], |row| {
                 let bound = row.get_ref(bound_column)?.as_blob()?;
                 // A column of the wrong type is as good as a rewritten row.
-                Ok(T::read(row).ok().filter(|read| RowDigest::from_slice(bound) == Some(read.digest())))
+                let read =
+                    T::read(row).ok().filter(|read| RowDigest::from_slice(bound) == Some(read.digest()));
+                read.map(|read| Ok((read, RowBinding::of_row(row, bound_column - 3)?))).transpose()
             })
             .optional()?;
-        let Some(Some(row)) = read else { return Ok(RowCheck::Rewritten) };
-        let mut receipts = self.receipts.query(params![T::KIND.stored(), row.key(), row.digest().0])?;
+        let Some(Some((row, binding))) = read else { return Ok(RowCheck::Rewritten) };
+        let key = row.key();
+        let mut receipts = self.receipts.query(params![T::KIND.stored(), key, row.digest().0])?;
         let mut known = false;
         while let Some(receipt) = receipts.next()? {
             if receipt.get(0)? {
@@ -249,8 +252,8 @@ impl<'c> RowJudge<'c> {
             }
             known = true;
         }
-        drop(receipts);
-        Ok(RowCheck::Ready { row, known })
+        drop((receipts, key));
+        Ok(RowCheck::Ready { row, known, binding })
     }
 }
 

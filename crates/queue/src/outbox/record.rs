@@ -2,7 +2,7 @@
 //!
 //! The triggers are off (see [`Outbox::open`]): a row leaves with its binding, and each tally changes once.
 
-use super::{HandedOut, Outbox, RecordedRequest, RecordedRows, RowId, RowOutcome};
+use super::{HandedOut, Outbox, RecordedRequest, RecordedRows, RowBinding, RowId, RowOutcome};
 use crate::consent::Hold;
 use crate::error::QueueError;
 use crate::fault_point::{FaultPoint, reached};
@@ -129,14 +129,6 @@ struct Recording<'t> {
     unbind: CachedStatement<'t>,
 }
 
-/// Place and hold of a waiting row, and since when it waits.
-#[derive(Clone, Copy)]
-struct RowBinding {
-    place: PlaceId,
-    hold: i64,
-    since: f64,
-}
-
 impl<'t> Recording<'t> {
     fn new(tx: &'t Transaction<'t>, server: &'t str, at: i64) -> Result<Self, Abort> {
         let seq = meta(tx, NEWEST)?.and_then(|text| text.parse().ok()).unwrap_or_default();
@@ -163,7 +155,6 @@ impl<'t> Recording<'t> {
         handed: Option<&HandedOut>,
     ) -> Result<(), Abort> {
         let tx = self.tx;
-        let bound = self.binding_of(row)?;
         let name = match outcome {
             RowOutcome::Delivered => "delivered",
             RowOutcome::Duplicate => "duplicate",
@@ -171,6 +162,7 @@ impl<'t> Recording<'t> {
         };
         // No other process changed the file since the row was read, so the row is as it was sent.
         if let Some(handed) = handed.filter(|handed| handed.file == self.file && !name.is_empty()) {
+            let bound = Some(handed.binding);
             self.write_receipt(row, &handed.key, digest, bound, name, handed.known)?;
             match self.remove(row, bound)? {
                 true => self.recorded.settled += 1,
@@ -178,6 +170,7 @@ impl<'t> Recording<'t> {
             }
             return Ok(());
         }
+        let bound = self.binding_of(row)?;
         let table = row.kind.legacy_table();
         let sql = format!("SELECT {} FROM {} WHERE id = ?1", table.column_list(), table.name());
         let mut select = tx.prepare_cached(&sql)?;
@@ -262,9 +255,8 @@ impl<'t> Recording<'t> {
     }
 
     fn binding_of(&mut self, row: RowId) -> Result<Option<RowBinding>, Abort> {
-        let bound = self.binding.query_row(params![row.kind.stored(), row.id], |bound| {
-            Ok(RowBinding { place: bound.get(0)?, hold: bound.get(1)?, since: bound.get(2)? })
-        });
+        let bound =
+            self.binding.query_row(params![row.kind.stored(), row.id], |bound| RowBinding::of_row(bound, 0));
         Ok(bound.optional()?)
     }
 
