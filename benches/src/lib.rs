@@ -110,6 +110,12 @@ pub fn cpu_of_process(id: u32) -> Option<Duration> {
     cpu_of(&id.to_string(), 11)
 }
 
+/// The processor time of this thread, `None` where the system does not tell.
+pub fn cpu_of_thread() -> Option<Duration> {
+    let times = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    times.split_whitespace().next()?.parse().ok().map(Duration::from_nanos)
+}
+
 /// Two fields of `/proc/<process>/stat` from `first` on, counted behind the name: user and system time.
 fn cpu_of(process: &str, first: usize) -> Option<Duration> {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;

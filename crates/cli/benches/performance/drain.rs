@@ -2,7 +2,7 @@
 
 use crate::BINARY;
 use benches::report::{Goal, Measurement, PerformanceReport, milliseconds};
-use benches::{ProcessCost, cpu_of_process, peak_of_process, process_cost};
+use benches::{ProcessCost, cpu_of_process, cpu_of_thread, peak_of_process, process_cost};
 use contract::event::ValidatedEvent;
 use contract::wire::endpoint::{CONTRACT_HEADER, CONTRACT_VERSION, EVENTS_BATCH, TEAM_HEADER};
 use identity::BuildInfo;
@@ -23,7 +23,7 @@ pub(crate) fn one_project(report: &mut PerformanceReport) {
         report.plot("drain", rows as f64, cost);
         report.plot("ingest (processor time of the server)", rows as f64, server);
         if rows == 20_000 {
-            let bare = bare(rows);
+            let (bare, of_client) = bare(rows);
             let rate = |took: Duration| rows as f64 / took.as_secs_f64();
             report.add(Measurement {
                 what: format!("drain of {rows} rows of one project"),
@@ -37,7 +37,7 @@ pub(crate) fn one_project(report: &mut PerformanceReport) {
                 what: "... processor time of the client for each event".into(),
                 unit: "us",
                 value: each(cost.cpu),
-                yardstick: None,
+                yardstick: Some(("the client's rows in bare SQLite", each(of_client))),
                 goal: Some(Goal::AtMost(16.0)),
             });
             report.add(Measurement {
@@ -84,7 +84,7 @@ pub(crate) fn single_events(report: &mut PerformanceReport) {
                 let agent = ureq::Agent::new_with_defaults();
                 for number in 0..EACH {
                     let event = event(sender * EACH + number, &project(0));
-                    let answer = agent
+                    let mut answer = agent
                         .post(format!("{}{EVENTS_BATCH}", server.url()))
                         .header("Authorization", format!("Bearer {}", server.token))
                         .header(TEAM_HEADER, &server.team)
@@ -93,6 +93,8 @@ pub(crate) fn single_events(report: &mut PerformanceReport) {
                         .send(format!("{{\"events\":[{}]}}", event.text()))
                         .expect("an answer");
                     assert_eq!(answer.status(), 200);
+                    // A connection whose answer is not read to its end is not used again.
+                    let _ = answer.body_mut().read_to_vec().expect("the whole answer");
                 }
             });
         }
@@ -178,7 +180,8 @@ fn event(n: usize, project: &str) -> ValidatedEvent {
 
 /// The row work of a drain on both sides in bare SQLite. Rows are read and looked up, stored and indexed on the other
 /// side, and deleted with a receipt. Each side makes one durable commit a batch; nothing is packed, sent or judged.
-fn bare(rows: usize) -> Duration {
+/// Returns the time of both sides and the processor time of the client's.
+fn bare(rows: usize) -> (Duration, Duration) {
     let directory = tempfile::tempdir().expect("a directory");
     let open = |name: &str, journal: &str, schema: &str| {
         let conn = Connection::open(directory.path().join(name)).expect("a database");
@@ -208,8 +211,11 @@ fn bare(rows: usize) -> Duration {
             .expect("bound");
     }
     fill.commit().expect("committed");
+    let cpu = || cpu_of_thread().unwrap_or_default();
+    let mut of_client = Duration::ZERO;
     let start = Instant::now();
     loop {
+        let before = cpu();
         let batch: Vec<(i64, String, String)> = client
             .prepare_cached(
                 "SELECT q.id, q.event_id, q.data FROM bindings AS b JOIN queue AS q ON q.id = b.row
@@ -220,8 +226,9 @@ fn bare(rows: usize) -> Duration {
             .expect("rows")
             .collect::<Result<_, _>>()
             .expect("rows");
+        of_client += cpu().saturating_sub(before);
         if batch.is_empty() {
-            return start.elapsed();
+            return (start.elapsed(), of_client);
         }
         let work = server.transaction().expect("a transaction");
         for (_, id, data) in &batch {
@@ -231,6 +238,7 @@ fn bare(rows: usize) -> Duration {
                 .expect("stored");
         }
         work.commit().expect("committed");
+        let before = cpu();
         let work = client.transaction().expect("a transaction");
         for (row, id, _) in &batch {
             work.prepare_cached("INSERT INTO receipts VALUES (0, ?1, ?2, 'delivered', ?3)")
@@ -243,6 +251,7 @@ fn bare(rows: usize) -> Duration {
             }
         }
         work.commit().expect("committed");
+        of_client += cpu().saturating_sub(before);
     }
 }
 
