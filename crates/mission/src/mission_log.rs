@@ -230,7 +230,7 @@ pub(crate) fn repair_elsewhere(
         place @ LogPlace::Branch { .. } => {
             let LogPlace::Branch { tip, path } = &place else { return Ok(None) };
             let bytes = reader.blob(&place.label(), &tip.commit, path)?;
-            let (mut repaired, files) = repair::plan(&place.label(), &bytes);
+            let (mut repaired, files) = repair::plan(&place.label(), &bytes)?;
             let Some(files) = files else { return Ok(Some(repaired)) };
             for name in repair::aside_names(now) {
                 let aside = format!("{path}/{name}");
@@ -423,7 +423,11 @@ impl<'p> LogReader<'p> {
         if commit.is_empty() {
             return Ok(Vec::new());
         }
-        match self.objects()?.file(commit, &format!("{path}/{FILE}"), MAX_BYTES)? {
+        let named = |error: MissionError| {
+            let problem = format!("{}: {}", contract::text::path(label), chain(&error));
+            MissionError::rule(error.code(), problem)
+        };
+        match self.objects()?.file(commit, &format!("{path}/{FILE}"), MAX_BYTES).map_err(named)? {
             TreeFile::File(bytes) => Ok(bytes),
             TreeFile::Absent => Ok(Vec::new()),
             TreeFile::NoFile(what) => {

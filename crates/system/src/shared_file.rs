@@ -12,7 +12,15 @@ use std::path::Path;
 /// # Errors
 /// The system's error; `path` is then as it was.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    place(path, bytes, Durability::Synced)?;
+    replace_with(path, |file| file.write_all(bytes))
+}
+
+/// [`replace`] with what `write` writes; an error of it leaves `path` as it was.
+///
+/// # Errors
+/// As [`replace`].
+pub fn replace_with(path: &Path, write: impl FnOnce(&mut fs::File) -> io::Result<()>) -> io::Result<()> {
+    place_with(path, Durability::Synced, write)?;
     sync_directory(directory_of(path))
 }
 
@@ -22,12 +30,20 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// # Errors
 /// As [`replace`].
 pub fn place(path: &Path, bytes: &[u8], durability: Durability) -> io::Result<()> {
+    place_with(path, durability, |file| file.write_all(bytes))
+}
+
+fn place_with(
+    path: &Path,
+    durability: Durability,
+    write: impl FnOnce(&mut fs::File) -> io::Result<()>,
+) -> io::Result<()> {
     let mode = fs::symlink_metadata(path).ok().filter(Metadata::is_file).map(|file| file.permissions());
     let mut file = temporary_in(directory_of(path))?;
     if let Some(mode) = mode {
         file.as_file().set_permissions(mode)?;
     }
-    file.write_all(bytes)?;
+    write(file.as_file_mut())?;
     if durability == Durability::Synced {
         file.as_file().sync_all()?;
     }

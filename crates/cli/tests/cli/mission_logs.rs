@@ -218,6 +218,56 @@ fn damaged_log_is_shown_refuses_writing_and_is_repaired() {
     }
 }
 
+/// The line is larger than the log may be, and than the memory that the commands get.
+#[test]
+#[cfg(target_os = "linux")]
+fn row_larger_than_the_memory_is_named_and_hides_no_other() {
+    use std::io::{Seek, SeekFrom, Write};
+    const HOLE: u64 = 600 << 20;
+    let (world, mission) = world();
+    let path = mission.path.join("status.events.jsonl");
+    let rows = [
+        row(1, "2026-06-01T10:00:00Z", "planned", "claimed"),
+        row(2, "2026-06-01T10:01:00Z", "claimed", "in_progress"),
+    ];
+    let mut file = std::fs::File::create(&path).unwrap();
+    write!(file, "{}\n{{\"actor\": \"", rows[0]).unwrap();
+    file.seek(SeekFrom::Current(HOLE as i64)).unwrap();
+    writeln!(file, "\"}}\n{}", rows[1]).unwrap();
+    drop(file);
+    let before = std::fs::metadata(&path).unwrap();
+    let limited = |argv: &str, exit: i32| {
+        let script = format!(
+            "ulimit -v 400000; exec '{}' {argv} --mission '{}' --json",
+            world.binary().display(),
+            mission.slug
+        );
+        world.run_program("sh", ["-c", &script]).exits(exit)
+    };
+    let problem = "status.events.jsonl line 2: is longer than the 1048576 bytes a row may have";
+    for (argv, exit) in [
+        ("agent status show", 0),
+        ("agent tasks list", 0),
+        ("agent tasks status", 0),
+        ("agent status materialize", 1),
+        ("agent status emit WP01 --to blocked --actor me --local-only", 1),
+    ] {
+        let run = limited(argv, exit);
+        let told = format!("{}{}", run.stdout, run.stderr);
+        assert!(told.contains(problem) && told.contains("doctor repair"), "{argv}: {run:?}");
+    }
+    assert_eq!(lane(&world, &mission.slug), "in_progress");
+    let after = std::fs::metadata(&path).unwrap();
+    assert_eq!((after.len(), after.modified().unwrap()), (before.len(), before.modified().unwrap()));
+
+    let repaired = limited("doctor repair", 0).json();
+    assert_eq!((&repaired["kept"], &repaired["moved"][0]["line"]), (&json!(2), &json!(2)), "{repaired:#}");
+    assert_eq!(log(&mission), format!("{}\n{}\n", rows[0], rows[1]));
+    let aside = std::fs::metadata(repaired["moved_to"].as_str().unwrap()).unwrap();
+    assert_eq!(aside.len(), before.len() - log(&mission).len() as u64);
+    emit(&world, &mission.slug, "blocked").exits(0);
+}
+
 #[test]
 fn damaged_line_is_named_with_the_byte_at_which_it_breaks() {
     let (world, mission) = world();

@@ -35,7 +35,7 @@ use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -43,7 +43,7 @@ use system::file::{FileIdentity, file_identity};
 
 /// The file's name in a mission directory.
 pub const FILE: &str = "status.events.jsonl";
-/// The largest log that is read: some half a million rows.
+/// The most rows that are read of a log, in bytes: some half a million. Lines that are too long for a row do not count.
 pub const MAX_BYTES: u64 = 256 << 20;
 /// The longest row that is read.
 pub(crate) const MAX_ROW: usize = 1 << 20;
@@ -144,14 +144,16 @@ pub(crate) fn each_row_in(bytes: &[u8], mut each: impl FnMut(Row)) {
 fn each_line_of_file(path: &Path, each: impl FnMut(Line<'_>)) -> Result<()> {
     let Some(file) = open_file(path)? else { return Ok(()) };
     let length = file.metadata().map_err(MissionError::io("read", path))?.len();
-    if length > MAX_BYTES {
-        return Err(MissionError::malformed(
-            path,
-            format!("is larger than the {MAX_BYTES} bytes that are read"),
-        ));
-    }
     let buffer = usize::try_from(length + 1).unwrap_or(BUFFER).min(BUFFER);
-    each_line(BufReader::with_capacity(buffer, file), each).map_err(MissionError::io("read", path))
+    each_line(BufReader::with_capacity(buffer, file), each).map_err(unread(path))
+}
+
+/// The error of a log that is not read to its end.
+fn unread(path: &Path) -> impl FnOnce(std::io::Error) -> MissionError {
+    move |error| match error.kind() {
+        ErrorKind::FileTooLarge => MissionError::malformed(path, error.to_string()),
+        _ => MissionError::io("read", path)(error),
+    }
 }
 
 /// One line of a log, without its newline. Of a line that is longer than a row may be only the beginning is here.
@@ -159,7 +161,7 @@ struct Line<'a> {
     number: usize,
     bytes: &'a [u8],
     /// Length of the line in the file, in bytes.
-    length: usize,
+    length: u64,
     is_whole: bool,
     ends: bool,
 }
@@ -182,25 +184,34 @@ impl Line<'_> {
 }
 
 /// Hands out every line of a log. No more than one row of it is in memory.
+///
+/// # Errors
+/// As reading; and [`ErrorKind::FileTooLarge`] behind [`MAX_BYTES`] of rows.
 fn each_line(mut source: impl BufRead, mut each: impl FnMut(Line<'_>)) -> std::io::Result<()> {
     const ROOM: u64 = (MAX_ROW + BOM.len() + 1) as u64;
     let (mut line, mut rest) = (Vec::new(), Vec::new());
+    let mut rows = 0;
     for number in 1.. {
         line.clear();
-        let mut length = (&mut source).take(ROOM).read_until(b'\n', &mut line)?;
+        let mut length = (&mut source).take(ROOM).read_until(b'\n', &mut line)? as u64;
         if length == 0 {
             break;
         }
         let mut ends = line.pop_if(|last| *last == b'\n').is_some();
         let mut is_whole = true;
         // Of a line that is longer than a row may be only the beginning is kept.
-        while !ends && length as u64 >= ROOM {
+        while !ends && length >= ROOM {
             rest.clear();
-            let more = (&mut source).take(ROOM).read_until(b'\n', &mut rest)?;
+            let more = (&mut source).take(ROOM).read_until(b'\n', &mut rest)? as u64;
             if more == 0 {
                 break;
             }
             (length, is_whole, ends) = (length + more, false, rest.ends_with(b"\n"));
+        }
+        rows += if is_whole { length } else { 0 };
+        if rows > MAX_BYTES {
+            let problem = format!("holds more than the {MAX_BYTES} bytes of rows that are read");
+            return Err(std::io::Error::new(ErrorKind::FileTooLarge, problem));
         }
         let bytes = if number == 1 { line.strip_prefix(BOM).unwrap_or(&line) } else { &line };
         each(Line { number, bytes, length, is_whole: is_whole && bytes.len() <= MAX_ROW, ends });
@@ -238,7 +249,7 @@ impl Log {
     }
 
     fn take_line(&mut self, line: Line<'_>) {
-        self.length += line.length as u64;
+        self.length += line.length;
         self.ends_open = !line.ends;
         if line.is_blank() && line.is_whole {
             return;

@@ -2,12 +2,15 @@
 //!
 //! Nothing is deleted: the lines that move keep their bytes. The caller holds the mission's lock.
 
-use super::damage::{Damage, Unread, read_line};
-use super::{BOM, FILE, MAX_BYTES, lines};
+use super::damage::{Damage, Unread};
+use super::{BUFFER, FILE, each_line, unread};
 use crate::clock::Moment;
-use crate::document::read_bytes;
+use crate::document::open_file;
 use crate::error::{MissionError, Result};
+use std::io::{BufRead, BufReader, Cursor, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use system::file::file_identity;
+use system::shared_file::replace_with;
 
 /// Prefix of the names of files with moved lines.
 pub(crate) const ASIDE_PREFIX: &str = "status.events.jsonl.aside-";
@@ -37,78 +40,128 @@ pub(crate) struct RepairedFiles {
     pub(crate) aside: Vec<u8>,
 }
 
-/// A log without its damage.
-#[derive(Default)]
-struct Split {
-    kept: Vec<u8>,
-    aside: Vec<u8>,
-    rows: usize,
-    saved: usize,
-    moved: Vec<Damage>,
-    left: Vec<Damage>,
+/// Lines of a log, one behind the other, that stay or move.
+struct Part {
+    length: u64,
+    /// Whether the last line has its newline.
+    ends: bool,
+    /// Rows that take the place of a line that moves.
+    saved: Option<Vec<String>>,
 }
 
-/// Repairs the log of a mission directory.
+/// Repairs the log of a mission directory. No more than one row of it is in memory.
 pub(crate) fn repair(mission_dir: &Path, now: Moment) -> Result<Repaired> {
     let path = mission_dir.join(FILE);
-    let before = read_bytes(&path, MAX_BYTES)?.unwrap_or_default();
-    let (mut repaired, split) = plan(&path, &before);
-    let Some(split) = split else { return Ok(repaired) };
+    let mut repaired = Repaired::of(&path);
+    let identity = || std::fs::symlink_metadata(&path).map(|facts| file_identity(&facts)).ok();
+    let before = identity();
+    let Some(mut file) = open_file(&path)? else { return Ok(repaired) };
+    let parts = repaired.split(BufReader::with_capacity(BUFFER, &file)).map_err(unread(&path))?;
+    if repaired.moved.is_empty() {
+        return Ok(repaired);
+    }
     let aside = free_name(mission_dir, now)?;
     // First the copy, so that no instant exists at which the lines are nowhere.
-    system::shared_file::replace(&aside, &split.aside).map_err(MissionError::io("write", &aside))?;
-    let unchanged = read_bytes(&path, MAX_BYTES)?.unwrap_or_default() == before;
-    let replaced = if unchanged {
-        system::shared_file::replace(&path, &split.kept).map_err(MissionError::io("write", &path))
-    } else {
-        let what = "the log";
-        Err(MissionError::Busy { what, path, holder: Some("a program that appends to it".into()) })
-    };
+    replace_with(&aside, |out| copy(&mut file, &parts, Copied::Moving, out))
+        .map_err(MissionError::io("write", &aside))?;
+    let mut unchanged = true;
+    let replaced = replace_with(&path, |out| {
+        copy(&mut file, &parts, Copied::Staying, out)?;
+        unchanged = identity() == before;
+        if unchanged { Ok(()) } else { Err(ErrorKind::ResourceBusy.into()) }
+    });
     if let Err(error) = replaced {
         // The log still holds these lines.
         let _ = std::fs::remove_file(&aside);
-        return Err(error);
+        let what = "the log";
+        return Err(match unchanged {
+            true => MissionError::io("write", &path)(error),
+            false => MissionError::Busy { what, path, holder: Some("a program that appends to it".into()) },
+        });
     }
     repaired.moved_to = Some(aside);
     Ok(repaired)
 }
 
 /// Result of repairing these bytes of the log at `path`; and the files to write, when lines are damaged.
-pub(crate) fn plan(path: &Path, bytes: &[u8]) -> (Repaired, Option<RepairedFiles>) {
-    let Split { kept, aside, rows, saved, moved, left } = split(bytes);
-    let files = (!moved.is_empty()).then_some(RepairedFiles { kept, aside });
-    (Repaired { log: path.to_owned(), kept: rows, saved, moved, moved_to: None, left }, files)
+///
+/// # Errors
+/// When there are too many rows.
+pub(crate) fn plan(path: &Path, bytes: &[u8]) -> Result<(Repaired, Option<RepairedFiles>)> {
+    let mut repaired = Repaired::of(path);
+    let parts = repaired.split(bytes).map_err(unread(path))?;
+    if repaired.moved.is_empty() {
+        return Ok((repaired, None));
+    }
+    let (mut kept, mut aside) = (Vec::new(), Vec::new());
+    copy(&mut Cursor::new(bytes), &parts, Copied::Moving, &mut aside)
+        .and_then(|()| copy(&mut Cursor::new(bytes), &parts, Copied::Staying, &mut kept))
+        .map_err(unread(path))?;
+    Ok((repaired, Some(RepairedFiles { kept, aside })))
 }
 
-fn split(bytes: &[u8]) -> Split {
-    let mut split = Split::default();
-    if bytes.starts_with(BOM) {
-        split.kept.extend_from_slice(BOM);
+impl Repaired {
+    fn of(log: &Path) -> Self {
+        Self { log: log.to_owned(), kept: 0, saved: 0, moved: Vec::new(), moved_to: None, left: Vec::new() }
     }
-    for (line, text) in lines(bytes) {
-        match read_line(text) {
-            Err(Unread { problem, repairable: true, rows }) => {
-                for (_, row) in &rows {
-                    push_line(&mut split.kept, row.as_bytes());
+
+    /// Finds the lines that move.
+    fn split(&mut self, source: impl BufRead) -> std::io::Result<Vec<Part>> {
+        let mut parts: Vec<Part> = Vec::new();
+        each_line(source, |line| {
+            let (length, ends) = (line.length, line.ends);
+            let is_blank = line.is_whole && line.is_blank();
+            let damage = |problem, repairable| Damage { line: line.number, problem, repairable };
+            match if is_blank { None } else { line.read().err() } {
+                Some(Unread { problem, repairable: true, rows }) => {
+                    self.moved.push(damage(problem, true));
+                    self.kept += rows.len();
+                    self.saved += rows.len();
+                    let saved = Some(rows.into_iter().map(|(_, row)| row).collect());
+                    return parts.push(Part { length, ends, saved });
                 }
-                split.rows += rows.len();
-                split.saved += rows.len();
-                push_line(&mut split.aside, text);
-                split.moved.push(Damage { line, problem, repairable: true });
-                continue;
+                Some(Unread { problem, .. }) => self.left.push(damage(problem, false)),
+                None => {}
             }
-            Err(Unread { problem, .. }) => split.left.push(Damage { line, problem, repairable: false }),
-            Ok(_) => {}
-        }
-        split.rows += 1;
-        push_line(&mut split.kept, text);
+            self.kept += usize::from(!is_blank);
+            match parts.last_mut().filter(|part| part.saved.is_none()) {
+                Some(before) => (before.length, before.ends) = (before.length + length, ends),
+                None => parts.push(Part { length, ends, saved: None }),
+            }
+        })?;
+        Ok(parts)
     }
-    split
 }
 
-fn push_line(out: &mut Vec<u8>, line: &[u8]) {
-    out.extend_from_slice(line);
-    out.push(b'\n');
+/// What is copied: the lines that move; or those that stay, with the rows that are saved.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Copied {
+    Moving,
+    Staying,
+}
+
+fn copy(
+    source: &mut (impl Read + Seek),
+    parts: &[Part],
+    copied: Copied,
+    out: &mut impl Write,
+) -> std::io::Result<()> {
+    let mut start = 0;
+    for Part { length, ends, saved } in parts {
+        if saved.is_some() == (copied == Copied::Moving) {
+            source.seek(SeekFrom::Start(start))?;
+            if std::io::copy(&mut source.take(*length), out)? != *length {
+                return Err(ErrorKind::UnexpectedEof.into());
+            }
+            if !ends {
+                out.write_all(b"\n")?;
+            }
+        } else {
+            saved.iter().flatten().try_for_each(|row| writeln!(out, "{row}"))?;
+        }
+        start += length;
+    }
+    Ok(())
 }
 
 /// Names for the moved lines of a repair at `now`.
@@ -152,6 +205,7 @@ mod tests {
         let other = ROW.replace('A', "B");
         let rows = format!("{ROW}\n{other}\n");
         let torn = &ROW[..30];
+        let long = vec![b'x'; 3 * super::super::MAX_ROW];
         for (damaged, aside) in [
             (format!("{ROW}\n{other}\n{torn}").into_bytes(), format!("{torn}\n").into_bytes()),
             (
@@ -164,6 +218,10 @@ mod tests {
             (
                 [ROW.as_bytes(), b"\n{\"a\": \"\xff\"}\n", other.as_bytes(), b"\n"].concat(),
                 b"{\"a\": \"\xff\"}\n".to_vec(),
+            ),
+            (
+                [ROW.as_bytes(), b"\n", &long[..], b"\n", other.as_bytes()].concat(),
+                [&long[..], b"\n"].concat(),
             ),
         ] {
             let (log, moved, done) = repaired(&damaged);

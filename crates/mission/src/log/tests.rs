@@ -180,3 +180,21 @@ fn line_longer_than_a_row_is_damage_and_the_next_is_read() {
     let whole = format!("\u{feff}{}{LANE}", " ".repeat(MAX_ROW - LANE.len()));
     assert!(parse(&whole).damage().is_empty() && parse(&whole).moves().len() == 1);
 }
+
+#[test]
+fn rows_are_bounded_and_lines_too_long_for_a_row_do_not_count() {
+    use std::io::{BufReader, Read};
+    let numbers = |source: &mut dyn Read| {
+        let mut numbers = Vec::new();
+        each_line(BufReader::new(source), |line| numbers.push(line.number)).map(|()| numbers)
+    };
+    let mut long = std::io::repeat(b'x').take(MAX_BYTES + 1).chain(&b"\nx\n"[..]);
+    assert_eq!(numbers(&mut long).unwrap(), [1, 2]);
+    let row = [vec![b'x'; MAX_ROW - 1], b"\n".to_vec()].concat();
+    let count = MAX_BYTES / row.len() as u64;
+    let mut rows: Box<dyn Read> = Box::new(std::io::empty());
+    for _ in 0..count {
+        rows = Box::new(rows.chain(&row[..]));
+    }
+    assert_eq!(numbers(&mut rows.chain(&b"x"[..])).unwrap_err().kind(), ErrorKind::FileTooLarge);
+}
