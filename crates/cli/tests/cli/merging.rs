@@ -149,6 +149,57 @@ fn init_makes_a_project_and_keeps_what_people_wrote() {
     assert_eq!(world.run_program("git", ["config", driver]).exits(0).stdout.trim(), own);
 }
 
+/// Whatever a command leaves on this machine, `git add --all` takes only what a team shares.
+#[test]
+fn git_status_shows_no_file_of_one_machine_after_init() {
+    let world = testkit::host::logged_in(BINARY);
+    let status = || -> Vec<String> {
+        let argv = ["status", "--porcelain", "--untracked-files=all"];
+        let out = git(&world, world.work(), &argv, 0).stdout;
+        out.lines().map(|line| line[3..].to_owned()).collect()
+    };
+    let _ = world.run(["init"]).exits(0);
+    save(&world, world.work(), "init");
+    let mission = Mission::create(&world, "tea-timer");
+    mission.specified(&world).planned().with_tasks();
+    let run = |argv: &[&str]| {
+        let named = argv.iter().copied().chain(["--mission", &mission.slug, "--json"]);
+        world.run(named).exits(0).json()
+    };
+    run(&["agent", "mission", "finalize-tasks"]);
+    run(&["agent", "status", "emit", "WP01", "--to", "claimed", "--actor", "ada"]);
+    run(&["agent", "tasks", "add-history", "WP01", "--note", "n"]);
+    run(&["agent", "tasks", "mark-status", "T001", "--status", "done"]);
+    let question = ["--flow", "plan", "--step-id", "s", "--input-key", "k", "--question", "Which tea?"];
+    run(&[&["agent", "decision", "open"][..], &question].concat());
+    let torn = format!("{}{{\"actor\": ", mission.read("status.events.jsonl"));
+    mission.write("status.events.jsonl", &torn);
+    let aside = run(&["doctor", "repair"])["moved_to"].as_str().unwrap().to_owned();
+    run(&["agent", "status", "materialize"]);
+    assert!(Path::new(&aside).is_file());
+
+    let slug = &mission.slug;
+    let shown = status();
+    assert!(shown.contains(&format!("kitty-specs/{slug}/status.events.jsonl")), "{shown:?}");
+    let shared = |path: &String| path.starts_with("kitty-specs/") && !path.contains(".aside-");
+    assert!(shown.iter().all(shared), "{shown:?}");
+    save(&world, world.work(), "mission");
+
+    // A killed process leaves its temporary file beside what it was writing.
+    let mut private = vec![".spec-kitty-a1.tmp".to_owned(), ".kittify/.spec-kitty-a1.tmp".to_owned()];
+    private
+        .extend(["", "tasks/", "decisions/"].map(|at| format!("kitty-specs/{slug}/{at}.spec-kitty-a1.tmp")));
+    let machine = ["derived/d", "dossiers/d", "events/e", "logs/l", "runtime/r", "workspaces/w"];
+    let files = [".dashboard", "merge-state.json", "sync-state.json"];
+    private.extend(machine.into_iter().chain(files).map(|name| format!(".kittify/{name}")));
+    private.push(".worktrees/lane-a/file".to_owned());
+    for name in private {
+        world.write(&world.work().join(name), "x");
+    }
+    assert_eq!(status(), Vec::<String>::new());
+    assert_eq!(world.run(["init", "--json"]).exits(0).json()["result"], "nothing_to_do");
+}
+
 #[test]
 fn init_below_a_home_with_kittify_makes_its_own_project() {
     let world = World::new(BINARY);
