@@ -4,6 +4,7 @@ import json
 import sqlite3
 import sys
 
+from spec_kitty_events import __version__
 from spec_kitty_events.conformance import validate_event
 
 # The facts that a whole mission captures. Without one of them the stage proves nothing about it.
@@ -31,7 +32,7 @@ wrong = [(event, found) for event, found in wrong if found]
 for event, found in wrong:
     print(event["event_id"], event["event_type"], *found, sep="\n  ")
 types = {event["event_type"] for event in events}
-print(f"{len(events) - len(wrong)} of {len(events)} captured events valid under the published contract, {len(types)} types")
+print(f"{len(events) - len(wrong)} of {len(events)} captured events valid under the published contract {__version__}, {len(types)} types")
 missing = EXPECTED - types
 if missing:
     print("never captured:", ", ".join(sorted(missing)))
