@@ -4,6 +4,7 @@
 use super::emit::to;
 use super::finalize::{finalize, with_tasks};
 use super::world::World;
+use mission::command::status::show;
 use mission::command::{add_history, move_task};
 use mission::{MissionError, Result};
 use std::os::unix::fs::symlink;
@@ -72,6 +73,35 @@ fn no_command_reads_or_writes_through_a_link() {
         }
         assert_eq!(before.1, state().1, "{path}");
     }
+}
+
+#[test]
+fn circles_of_links_stop_no_command() {
+    let world = World::new();
+    let slug = with_tasks(&world);
+    finalize(&world, &slug).unwrap();
+    let missions = world.root.join("kitty-specs");
+    for (target, link) in [
+        (".", "circle".to_owned()),
+        ("itself", "itself".to_owned()),
+        ("..", format!("{slug}/research/up")),
+        (".", format!("{slug}/tasks/circle")),
+        ("itself", format!("{slug}/checklists/itself")),
+    ] {
+        let link = missions.join(link);
+        std::fs::create_dir_all(link.parent().unwrap()).unwrap();
+        symlink(target, link).unwrap();
+    }
+    world.emit(&to(&slug, "claimed"), None).unwrap();
+    moved(&world, &slug).unwrap();
+    finalize(&world, &slug).unwrap();
+    let board = show(&world.project(), None).unwrap();
+    let shown: Vec<_> = board
+        .missions
+        .iter()
+        .map(|board| (&*board.mission_slug, board.work_packages[0].lane.name()))
+        .collect();
+    assert_eq!(shown, [(&*slug, "in_progress")]);
 }
 
 #[test]
