@@ -211,7 +211,7 @@ pub(super) struct LaneView<'a> {
     pub(super) event_id: Cow<'a, str>,
     #[serde(borrow)]
     pub(super) mission_slug: Cow<'a, str>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "optional_text")]
     mission_id: Option<Cow<'a, str>>,
     #[serde(borrow)]
     pub(super) wp_id: Cow<'a, str>,
@@ -224,11 +224,11 @@ pub(super) struct LaneView<'a> {
     pub(super) force: bool,
     #[serde(borrow)]
     execution_mode: Cow<'a, str>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "optional_text")]
     pub(super) reason: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "optional_text")]
     pub(super) reason_source: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "optional_text")]
     pub(super) review_ref: Option<Cow<'a, str>>,
     #[serde(default)]
     pub(super) review_result: Option<Value>,
@@ -246,6 +246,15 @@ pub(super) struct LaneView<'a> {
     event_type: Option<()>,
     #[serde(default, deserialize_with = "present")]
     event_name: Option<()>,
+}
+
+/// serde borrows a `Cow` that is a field, and copies one within an `Option`.
+fn optional_text<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Cow<'de, str>>, D::Error> {
+    #[derive(Deserialize)]
+    struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+    Ok(Option::<Text<'de>>::deserialize(deserializer)?.map(|text| text.0))
 }
 
 fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<()>, D::Error> {

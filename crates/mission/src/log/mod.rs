@@ -47,6 +47,8 @@ pub const FILE: &str = "status.events.jsonl";
 pub const MAX_BYTES: u64 = 256 << 20;
 /// The longest row that is read.
 pub(crate) const MAX_ROW: usize = 1 << 20;
+/// Bytes of a usual row.
+const USUAL_ROW: u64 = 512;
 /// Bytes of a log that are in memory at a time.
 const BUFFER: usize = 128 << 10;
 /// Age at which the time of a change tells it from the next one: times of file systems have steps.
@@ -126,6 +128,7 @@ pub fn view_log(mission_dir: &Path) -> Result<Log> {
     let read_at = SystemTime::now();
     let file = std::fs::symlink_metadata(&path).ok().map(|facts| (file_identity(&facts), read_at));
     let mut log = Log { path: path.clone(), file, ..Log::default() };
+    log.expect_rows(file.map_or(0, |(file, _)| file.size));
     each_line_of_file(&path, |line| log.take_line(line))?;
     Ok(log)
 }
@@ -224,6 +227,7 @@ impl Log {
     /// the rows that can be read in it are taken.
     pub fn parse(path: &Path, bytes: &[u8]) -> Self {
         let mut log = Self { path: path.to_owned(), ..Self::default() };
+        log.expect_rows(bytes.len() as u64);
         // Reading from memory does not fail.
         let _ = each_line(bytes, |line| log.take_line(line));
         log
@@ -246,6 +250,12 @@ impl Log {
                 row => self.take(row.clone(), self.lines),
             }
         }
+    }
+
+    /// Makes room for the ids of so many bytes of rows: to grow a table is to hash every id in it again.
+    fn expect_rows(&mut self, bytes: u64) {
+        let rows = bytes.min(MAX_BYTES) / USUAL_ROW;
+        self.ids.reserve(usize::try_from(rows).unwrap_or_default());
     }
 
     fn take_line(&mut self, line: Line<'_>) {
