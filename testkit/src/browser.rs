@@ -54,19 +54,20 @@ impl Browser {
     }
 }
 
-/// Runs a login of `world` and approves it as the owner of the server's account.
+/// Runs a login of `world` and approves it as the owner of the server's account. Returns its standard output.
 ///
 /// # Panics
 /// When it does not exit 0.
 #[cfg(unix)]
 #[allow(clippy::expect_used, reason = "a test that cannot log in has to stop")]
-pub fn log_in(world: &mut World, server: &Server, email: &str, argv: &[String]) {
+pub fn log_in(world: &mut World, server: &Server, email: &str, argv: &[String]) -> String {
     let browser = Browser::install(world);
     let mut command = world.command();
     let child = command.args(argv).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("a login");
     browser.approve(email, &server.secret);
     let output = child.wait_with_output().expect("its end");
     assert!(output.status.success(), "{argv:?}: {output:?}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 /// Loads the approval page and posts its form with address and secret.

@@ -1,8 +1,11 @@
 //! `auth`: the login of this machine.
 
-use super::{damaged_config, damaged_session, fresh, logged_in, prints, switched_off};
-use testkit::World;
+use super::{
+    compare, damaged_config, damaged_session, fresh, logged_in, printed, prints, switched_off, words,
+};
+use identity::session::Team;
 use testkit::world::{SERVER, TEAM, USER, session};
+use testkit::{Run, Server, World, browser};
 
 /// A login whose refresh token has expired.
 fn expired() -> World {
@@ -26,6 +29,16 @@ fn by_token() -> World {
 fn token_without_server() -> World {
     let mut world = by_token();
     world.unset("SPEC_KITTY_SERVER_URL");
+    world
+}
+
+/// A login with two private teamspaces.
+fn two_teams() -> World {
+    let world = logged_in();
+    let mut session = session(SERVER, USER, TEAM);
+    let [name, role] = ["Design", "owner"].map(str::to_owned);
+    session.teams.push(Team { id: "design-team".into(), name, role, private: true });
+    world.write_session(&session);
     world
 }
 
@@ -62,6 +75,20 @@ fn auth_login() {
     prints("auth/login_without_server", fresh, "auth login");
     prints("auth/login_unusable_server", fresh, "auth login --server sync.example.org");
     prints("auth/login_with_token", by_token, "auth login");
+    prints("auth/login_again", logged_in, "auth login");
+}
+
+#[test]
+fn auth_login_approved() {
+    let shown = ["", " --json"].map(|form| {
+        let mut world = fresh();
+        let server = Server::start(&world, USER);
+        let line = format!("auth login --server {}{form}", server.url());
+        let argv: Vec<String> = words(&line).into_iter().map(str::to_owned).collect();
+        let stdout = browser::log_in(&mut world, &server, USER, &argv);
+        printed(&world, &line, Run { code: Some(0), stdout, stderr: String::new() })
+    });
+    compare("auth/login", &shown.join("\n"));
 }
 
 #[test]
@@ -75,4 +102,5 @@ fn auth_switch() {
     prints("auth/switch_fresh", fresh, "auth switch design-team");
     prints("auth/switch_unknown_team", logged_in, "auth switch design-team");
     prints("auth/switch_same_team", logged_in, "auth switch team-PRIV-01");
+    prints("auth/switch", two_teams, "auth switch design-team");
 }

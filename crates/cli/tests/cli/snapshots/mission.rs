@@ -1,6 +1,6 @@
 //! Missions: from nothing to a work package in each lane.
 
-use super::{fresh, logged_in, prints, switched_off, waiting};
+use super::{compare, fresh, logged_in, prints, shown, switched_off, waiting};
 use testkit::World;
 use testkit::mission::Mission;
 
@@ -105,4 +105,125 @@ fn status_emit() {
         finalized,
         "agent status emit WP01 --actor dev --mission coffee --to claimed",
     );
+}
+
+/// A mission with documents of two work packages, which are not finalized.
+fn with_documents() -> World {
+    let world = switched_off();
+    world.init_project();
+    Mission::create(&world, "tea-timer").specified(&world).planned().with_tasks();
+    world
+}
+
+#[test]
+fn planning() {
+    let of = "--mission tea-timer";
+    prints("mission/specify", logged_in, "specify tea-timer");
+    prints("mission/prerequisites", finalized, &format!("agent mission check-prerequisites {of}"));
+    prints(
+        "mission/prerequisites_paths",
+        finalized,
+        &format!("agent mission check-prerequisites {of} --paths-only"),
+    );
+    prints(
+        "mission/prerequisites_missing",
+        waiting,
+        &format!("agent mission check-prerequisites {of} --include-tasks"),
+    );
+    prints("mission/setup_plan", with_documents, &format!("agent mission setup-plan {of}"));
+    prints("mission/plan_again", finalized, &format!("plan {of}"));
+    prints("mission/finalize", with_documents, &format!("agent mission finalize-tasks {of}"));
+    prints("mission/finalize_dry_run", with_documents, &format!("tasks {of} --validate-only"));
+    prints("mission/tasks", with_documents, &format!("tasks {of}"));
+    prints("mission/init", fresh, "init");
+    prints("mission/init_again", finalized, "init");
+}
+
+#[test]
+fn work_on_a_package() {
+    let of = "--mission tea-timer";
+    prints("mission/add_history", finalized, &format!("agent tasks add-history WP01 --note hello {of}"));
+    prints("mission/list_dependents", finalized, &format!("agent tasks list-dependents WP01 {of}"));
+    prints(
+        "mission/map_requirements",
+        finalized,
+        &format!("agent tasks map-requirements --wp WP01 --refs FR-002 --tracker-ref T-1 {of}"),
+    );
+    prints("mission/mark_status", finalized, &format!("agent tasks mark-status T001 --status done {of}"));
+    prints("mission/move_task", finalized, &format!("agent tasks move-task WP01 --to doing {of}"));
+    prints(
+        "mission/move_task_again",
+        || moved(&["claimed"]),
+        &format!("agent tasks move-task WP01 --to claimed {of}"),
+    );
+    prints("mission/materialize", || moved(&["claimed"]), &format!("agent status materialize {of}"));
+}
+
+const ASK: &str = "agent decision open --flow plan --slot-key plan.repeat --input-key repeat \
+    --question \"Does it repeat?\" --mission tea-timer";
+
+#[test]
+fn decisions() {
+    prints("mission/decision_open", with_documents, &format!("{ASK} --no-json"));
+    prints("mission/decision_open_dry_run", with_documents, &format!("{ASK} --dry-run --no-json"));
+    prints("mission/decision_none", with_documents, "agent decision verify --mission tea-timer --no-json");
+    closes("mission/decision_resolve", "resolve", "--final-answer yes");
+    closes("mission/decision_defer", "defer", "--rationale later");
+    closes("mission/decision_cancel", "cancel", "--rationale \"no need\"");
+    let deferred = || {
+        let (world, id) = asked();
+        let defer = ["agent", "decision", "defer", &id, "--rationale", "later", "--mission", "tea-timer"];
+        world.run(defer).exits(0);
+        world
+    };
+    prints("mission/decision_drift", deferred, "agent decision verify --mission tea-timer --no-json");
+}
+
+/// A mission with an open decision, and its id.
+fn asked() -> (World, String) {
+    let world = with_documents();
+    let opened = world.run(super::words(ASK)).exits(0).json();
+    (world, opened["decision_id"].as_str().unwrap().to_owned())
+}
+
+/// The end of a decision, as text and as JSON.
+#[track_caller]
+fn closes(file: &str, verb: &str, option: &str) {
+    let printed = ["--no-json", "--json"].map(|form| {
+        let (world, id) = asked();
+        shown(&world, &format!("agent decision {verb} {id} {option} --mission tea-timer {form}"))
+    });
+    compare(file, &printed.join("\n"));
+}
+
+/// A mission with one check of its evidence.
+fn with_evidence(contains: &str) -> World {
+    let world = finalized();
+    world.write(&world.work().join("src/ring.sh"), "echo gong\n");
+    let missions = std::fs::read_dir(world.work().join("kitty-specs")).unwrap();
+    let checks = format!(
+        "checks:\n- id: it-rings\n  issue: 7\n  work_package: WP02\n  command: echo gong\n  timeout: 30\n  \
+         contains: [{contains}]\n  sources: ['src/**']\n"
+    );
+    std::fs::write(missions.flatten().next().unwrap().path().join("evidence.yaml"), checks).unwrap();
+    world
+}
+
+#[test]
+fn evidence() {
+    let captured = || {
+        let world = with_evidence("gong");
+        world.run(["agent", "evidence", "capture", "--mission", "tea-timer"]).exits(0);
+        world
+    };
+    let of = "--mission tea-timer";
+    prints("mission/evidence_capture", || with_evidence("gong"), &format!("agent evidence capture {of}"));
+    prints(
+        "mission/evidence_capture_failed",
+        || with_evidence("bell"),
+        &format!("agent evidence capture {of}"),
+    );
+    prints("mission/evidence_draft", captured, &format!("agent evidence draft {of}"));
+    prints("mission/evidence_verify", captured, &format!("agent evidence verify {of}"));
+    prints("mission/evidence_missing", || with_evidence("gong"), &format!("agent evidence verify {of}"));
 }

@@ -39,12 +39,21 @@ const FILTERS: &[(&str, &str)] = &[
     (r"-01[0-9A-HJKMNP-TV-Z]{6}\b", "-01ULID__"),
     (r"\b01[0-9A-HJKMNP-TV-Z]{6}\b", "01ULID__"),
     (r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)", "YYYY-MM-DDThh:mm:ssZ"),
+    (r"\b\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", "YYYY-MM-DD hh:mm:ss UTC"),
+    (r"\b\d+ MiB are free", "NUMBER MiB are free"),
+    (r"\b\d+ ms\b", "NUMBER ms"),
+    // Sizes of databases and of compressed requests, and the time in the name of a replaced database.
+    (r"(team; )\d+ bytes\b", "${1}NUMBER bytes"),
+    (r#"("(?:blocks|schema)": \d+,\s+"bytes": )\d+"#, "${1}NUMBER"),
+    (r"\.aside-\d{13}\b", ".aside-UNIX_MILLIS__"),
+    (r"\bSQLite \d+\.\d+\.\d+", "SQLite VERSION"),
     (r"\b[0-9a-f]{64}\b", "SHA256__________________________________________________________"),
     (r"\b[0-9a-f]{40}\b", "COMMIT__________________________________"),
+    (r"\bas [0-9a-f]{12}\b", "as COMMIT______"),
     (r"\bqueue-[0-9a-f]{16}\b", "queue-SCOPE___________"),
     (r#""at": \d{10}\b"#, "\"at\": UNIX_TIME_"),
     (r"127\.0\.0\.1:\d+", "127.0.0.1:PORT"),
-    (r#"(pid|port|process_start_ticks|lock_inode)(=| |": )\d+"#, "${1}${2}NUMBER"),
+    (r#"(pid|port|process_start_ticks|lock_inode|duration_ms)(=| |": )\d+"#, "${1}${2}NUMBER"),
     (r"(PID|Port)( +): \d+", "${1}${2}: NUMBER"),
     (r"skp_[A-Za-z0-9_.-]+", "skp_SECRET"),
 ];
@@ -78,7 +87,12 @@ fn prints_text(file: &str, world: &World, line: &str) {
 
 /// Runs a command. The result has the command line, both streams and the exit code.
 fn shown(world: &World, line: &str) -> String {
-    let Run { code, stdout, stderr } = world.run(words(line));
+    printed(world, line, world.run(words(line)))
+}
+
+/// The same of a command that has run.
+fn printed(world: &World, line: &str, run: Run) -> String {
+    let Run { code, stdout, stderr } = run;
     let stdout = match serde_json::from_str::<serde_json::Value>(&stdout) {
         Ok(mut document) if stdout.lines().count() == 1 && document.is_object() => {
             if let Some(findings) = document.get_mut("findings").and_then(serde_json::Value::as_array_mut) {

@@ -5,6 +5,8 @@ use super::{
     switched_off, waiting,
 };
 use crate::worlds::with_server;
+use testkit::project_store::{OPTED_IN, ProjectStoreFile};
+use testkit::reference_queue::PROJECT;
 use testkit::scripted::{Reply, ScriptedServer};
 use testkit::world::{TEAM, USER, session};
 use testkit::{Server, World};
@@ -61,8 +63,25 @@ fn answering(reply: Reply) -> (World, ScriptedServer) {
     (world, server)
 }
 
+/// A row of release 3.2.7 waits in the store of its project.
+fn project_store() -> World {
+    let world = logged_in();
+    ProjectStoreFile::create(&world.root(), PROJECT).opt_in().event(OPTED_IN, "01M8J4R97HXS28FC1JXZTEF001");
+    world
+}
+
+/// The server lost rows, and this machine knows it.
+fn rewound() -> (World, Server) {
+    let (world, server) = server_restored();
+    let _ = world.run(["sync", "now"]);
+    (world, server)
+}
+
 #[test]
 fn sync_status() {
+    prints("sync/status_project_store", project_store, "sync status");
+    prints("sync/migrate_project_store", project_store, "sync migrate");
+    prints("sync/status_rewound", rewound, "sync status");
     prints("sync/status_fresh", fresh, "sync status");
     prints("sync/status_switched_off", switched_off, "sync status");
     prints("sync/status_logged_in", logged_in, "sync status");
