@@ -17,6 +17,7 @@
 //! | [`recorded`] | recorded homes of the reference, under their recorded user |
 //! | [`remedies`] | samples of every remedy |
 //! | [`reference_queue`] | queue DBs in the format of the reference |
+//! | [`schemas`] | JSON Schemas of `docs/schemas`, and documents judged by them |
 //! | [`scripted`] | a server with scripted answers |
 //!
 //! The product does not depend on this crate and has no test hooks for it.
@@ -32,6 +33,7 @@ pub mod project_store;
 pub mod recorded;
 pub mod reference_queue;
 pub mod remedies;
+pub mod schemas;
 pub mod scripted;
 pub mod server;
 pub mod transcript;

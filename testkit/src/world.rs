@@ -1,6 +1,7 @@
 //! A world: a temporary user home, a scratch directory, and the real binary run inside them in a clean
 //! environment.
 
+use crate::schemas::Schemas;
 use contract::Scope;
 use identity::session::Team;
 use identity::{Environment, Home, Secret, Session, SessionStore};
@@ -204,12 +205,19 @@ impl World {
         command.stdin(Stdio::null());
     }
 
-    /// Runs the binary with `arguments`.
+    /// Runs the binary with `arguments`. A document that it prints has to be as docs/schemas describe it.
+    ///
+    /// # Panics
+    /// When it differs.
     #[must_use = "look at the exit code or the output"]
     pub fn run<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(&self, arguments: I) -> Run {
         let mut command = self.command();
         command.args(arguments);
-        finish(command)
+        let arguments = command.get_args().map(|argument| argument.to_string_lossy().into_owned());
+        let arguments: Vec<String> = arguments.collect();
+        let run = finish(command);
+        Schemas::published().assert_printed(&arguments, &run.stdout);
+        run
     }
 
     /// Runs any other program in this world.

@@ -130,6 +130,11 @@ fn planning() {
         waiting,
         &format!("agent mission check-prerequisites {of} --include-tasks"),
     );
+    prints(
+        "mission/prerequisites_paths_missing",
+        waiting,
+        &format!("agent mission check-prerequisites {of} --paths-only"),
+    );
     prints("mission/setup_plan", with_documents, &format!("agent mission setup-plan {of}"));
     prints("mission/plan_again", finalized, &format!("plan {of}"));
     prints("mission/finalize", with_documents, &format!("agent mission finalize-tasks {of}"));

@@ -9,6 +9,7 @@ mod help;
 mod mission;
 mod queue;
 mod refusal;
+mod schemas;
 mod server;
 mod sync;
 

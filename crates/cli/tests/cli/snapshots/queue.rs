@@ -76,6 +76,7 @@ fn sync_migrate() {
 
 #[test]
 fn sync_gc() {
+    prints("queue/gc_sent", waiting, "sync gc --sent --dry-run");
     prints("queue/gc_fresh", fresh, "sync gc --older-than 30");
     prints("queue/gc_nothing", waiting, "sync gc --older-than 30");
 }

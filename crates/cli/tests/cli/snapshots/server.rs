@@ -112,6 +112,7 @@ fn shared_projects() {
     };
     prints("server/routes_shared", shared, "sync routes");
     prints("server/unshare", shared, "sync unshare editors");
+    prints("server/opt_out_delete_preview", with_people, "sync opt-out --delete-private-data");
     prints("server/opt_out_delete", with_people, "sync opt-out --delete-private-data --yes");
 }
 
@@ -183,6 +184,8 @@ fn server_prune() {
     prints("server/prune_size_nothing", account, "server prune --keep-size 20GiB --yes --data data");
     prints("server/prune_without_a_limit", account, "server prune --data data");
     prints("server/prune_unusable_size", account, "server prune --keep-size 20GB --data data");
+    let of_team = "server prune --older-than 30 --team team-PRIV-01 --data data --dry-run";
+    prints("server/prune_team_nothing", account, of_team);
     prints("server/prune_unknown_team", account, "server prune --keep-size 1GiB --team nowhere --data data");
 }
 

@@ -155,5 +155,6 @@ fn sync_resend() {
 #[test]
 fn sync_capture() {
     prints("sync/capture_nothing", waiting, "sync capture --history tea-timer --yes");
+    prints("sync/capture_preview", waiting, "sync capture --history tea-timer");
     prints("sync/capture_unknown_mission", logged_in, "sync capture --history tea-timer");
 }
