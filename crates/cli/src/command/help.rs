@@ -23,9 +23,10 @@ const MADE: [MadePage; 2] = [
 ];
 
 /// The pages, by topic.
-const PAGES: [(&str, &str, &str); 13] = [
+const PAGES: [(&str, &str, &str); 14] = [
     ("guide", "from nothing to a delivered mission", include_str!("../../../../docs/guide.md")),
     ("install", "install, upgrade, uninstall", include_str!("../../../../docs/install.md")),
+    ("json", "JSON documents and their schemas", include_str!("../../../../docs/json.md")),
     ("missions", "one mission from its name to its evidence", include_str!("../../../../docs/missions.md")),
     (
         "boundary",
