@@ -266,6 +266,20 @@ fn only_the_proven_holder_of_the_lock_is_signalled() {
     }
 }
 
+/// A simulation replaces the clock of `system`; a second reader of the time would not repeat.
+#[test]
+fn simulated_crates_ask_system_for_the_time() {
+    for name in ["identity", "queue", "preflight", "delivery", "server"] {
+        for (path, text) in sources(name) {
+            let own = text.split("#[cfg(test)]").next().unwrap_or_default();
+            let reads = code(own)
+                .any(|line| ["Timestamp::now", "SystemTime::now"].iter().any(|now| line.contains(now)));
+            let is_model = path.components().any(|part| part.as_os_str() == "protocol_model");
+            assert!(!reads || is_model, "{} reads the clock", path.display());
+        }
+    }
+}
+
 #[test]
 fn unsafe_code_lives_in_the_platform_module_of_system_alone() {
     for (name, _) in ALLOWED {

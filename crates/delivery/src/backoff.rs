@@ -13,13 +13,6 @@ pub(crate) const CAP: Duration = Duration::from_secs(300);
 /// Longest pause a server can ask for: a mistaken value must not silence a machine for days.
 pub(crate) const LONGEST_ASKED: Duration = Duration::from_secs(3600);
 
-/// A random number in `0.0..1.0`; the middle when the system gives none.
-pub(crate) fn random_fraction() -> f64 {
-    let bits = getrandom::u64().unwrap_or(u64::MAX / 2);
-    // 53 bits fill an f64 mantissa exactly.
-    (bits >> 11) as f64 / (1u64 << 53) as f64
-}
-
 /// The delay after `failures` failures in a row (at least one), with `random` in `0.0..1.0`.
 pub(crate) fn plan_delay(failures: u32, random: f64) -> Duration {
     plan_delay_from(BASE, failures, random)
@@ -76,13 +69,5 @@ mod tests {
         assert_eq!(plan_asked(Duration::from_secs(60), 0.0), Duration::from_secs(60));
         assert!(plan_asked(Duration::from_secs(60), 1.0) <= Duration::from_secs(66));
         assert!(plan_asked(Duration::MAX, 1.0) <= LONGEST_ASKED + LONGEST_ASKED / 10);
-    }
-
-    #[test]
-    fn random_fractions_stay_in_their_interval() {
-        for _ in 0..1000 {
-            let fraction = random_fraction();
-            assert!((0.0..1.0).contains(&fraction));
-        }
     }
 }

@@ -108,7 +108,7 @@ pub fn draw(home: &Home, count: u64, floor: u64, node_id: &str) -> Result<ClockR
     lock.write_content(next.render().as_bytes())
         .and_then(|()| if next.bound > mark.bound { lock.sync_content() } else { Ok(()) })
         .map_err(WriteError::new("write", &path))?;
-    let text = render(last, &node_id, Timestamp::now());
+    let text = render(last, &node_id, system::clock::now());
     private_file::write_atomic(&home.clock_file(), text.as_bytes(), Durability::Eventual)?;
     Ok(ClockReading { value: highest + u64::from(count > 0), node_id })
 }

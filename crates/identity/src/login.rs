@@ -188,7 +188,7 @@ impl Login {
 /// Pass [`Config::unreadable`] when the configuration has a fault: then no session gives a scope, because the
 /// configuration decides the scope's server.
 pub fn read_login(home: &Home, config: &Config, environment: &Environment) -> Login {
-    read_login_at(home, config, environment, &Machine::observe(), Timestamp::now())
+    read_login_at(home, config, environment, &Machine::observe(), system::clock::now())
 }
 
 /// The login of this machine, with its own read of the configuration. An unreadable one gives no scope and no

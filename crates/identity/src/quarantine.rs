@@ -35,7 +35,8 @@ pub fn move_group_aside(path: &Path, suffixes: &[&str]) -> Result<Vec<PathBuf>, 
     if group.is_empty() {
         return Ok(Vec::new());
     }
-    let aside = free_name(path, suffixes, Timestamp::now()).map_err(WriteError::new("move aside", path))?;
+    let aside =
+        free_name(path, suffixes, system::clock::now()).map_err(WriteError::new("move aside", path))?;
     let mut moved = Vec::new();
     for (source, suffix) in group {
         let target = with_suffix(&aside, suffix);
@@ -60,7 +61,7 @@ pub fn replace_aside(
 ) -> Result<Vec<PathBuf>, WriteError> {
     let fail = || WriteError::new("replace", path);
     let group: Vec<&str> = side_suffixes.iter().copied().chain([""]).collect();
-    let aside = free_name(path, &group, Timestamp::now()).map_err(fail())?;
+    let aside = free_name(path, &group, system::clock::now()).map_err(fail())?;
     let mut moved = Vec::new();
     // The side files first: beside the new file SQLite would use them.
     for suffix in side_suffixes {

@@ -274,7 +274,7 @@ impl StatusBuilder<'_> {
         let oldest = counts.and_then(|counts| counts.oldest_pending_at);
         warnings.extend(counts.into_iter().flat_map(|counts| unindexed_warnings(&counts.unindexed)));
         let facts = self.observation.facts();
-        let waited = oldest.map(|oldest| Timestamp::now().as_second().saturating_sub(oldest));
+        let waited = oldest.map(|oldest| system::clock::now().as_second().saturating_sub(oldest));
         if facts.owner.lock == LockState::Free && waited.is_some_and(|waited| waited > STALE_AFTER_SECONDS) {
             let minutes = waited.unwrap_or_default() / 60;
             warnings.push(Warning {

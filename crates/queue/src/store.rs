@@ -17,7 +17,7 @@ use rusqlite::{
     Connection, ErrorCode, OpenFlags, OptionalExtension as _, Transaction, TransactionBehavior, ffi,
 };
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// Reason why a transaction was rolled back.
 #[derive(Debug)]
@@ -339,7 +339,7 @@ pub(crate) fn fault(fault: Fault) -> QueueError {
 
 /// Seconds since the epoch.
 pub(crate) fn now() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+    system::clock::now().as_duration().as_secs_f64().max(0.0)
 }
 
 /// Whole seconds since the epoch.

@@ -9,7 +9,7 @@ pub struct UnixMillis(pub(crate) i64);
 
 impl UnixMillis {
     pub(crate) fn now() -> Self {
-        Self(Timestamp::now().as_millisecond())
+        Self(system::clock::now().as_millisecond())
     }
 
     #[must_use]

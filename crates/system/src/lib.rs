@@ -2,6 +2,7 @@
 //!
 //! | module | owns |
 //! |---|---|
+//! | [`clock`] | the wall clock, and the random part of delays |
 //! | [`regular`] | opening files: regular ones only, and without waiting |
 //! | [`bounded_read`] | bounded reads of regular files |
 //! | [`private_file`] | writing files and directories that only their owner may read |
@@ -21,6 +22,7 @@
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]
 
 pub mod bounded_read;
+pub mod clock;
 pub mod detached;
 pub mod disk;
 pub mod file;

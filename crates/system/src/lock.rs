@@ -7,7 +7,6 @@ pub use crate::platform::observe_posix_holder;
 use crate::private_file::make_writable;
 use crate::{platform, private_file};
 use contract::{FileNumbers, Remedy};
-use jiff::Timestamp;
 use serde::Deserialize;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -175,7 +174,7 @@ impl FileLock {
             "host": platform::hostname(),
             "pid": std::process::id(),
             "schema_version": 1,
-            "started_at": Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.6f+00:00").to_string(),
+            "started_at": crate::clock::now().strftime("%Y-%m-%dT%H:%M:%S%.6f+00:00").to_string(),
             "version": version,
         });
         self.recorded = true;

@@ -17,7 +17,6 @@ use crate::server_address::{ServerAddress, ServerAddressError};
 use contract::{Scope, ServerUrl, server_url};
 use identity::session::Team;
 use identity::{Config, ConfigEdit, Session, read_login, refresh_card};
-use jiff::Timestamp;
 
 /// Login flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,7 +88,7 @@ pub fn log_in(
         me,
         auth_method: method.name(),
         issuer: destination.base(),
-        now: Timestamp::now(),
+        now: system::clock::now(),
     };
     let session = plan_session(facts)?;
     store(context, &config, server.map(|_| &url), session, &destination)

@@ -15,7 +15,7 @@ use crate::server_address::ServerAddress;
 use contract::wire::oauth::error_code;
 use identity::session::SessionWriteError;
 use identity::{Session, SessionError, SessionStore};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use std::thread;
 use std::time::Duration;
 use system::{FileLock, LockError};
@@ -138,7 +138,7 @@ fn send(
         Ok(grant) => {
             // Applied to the session as it is now: a team chosen while the request was under way stays.
             let renewed = store.update(|now| {
-                same_tokens(now, stored).then(|| plan_refreshed(now, grant, Timestamp::now()))
+                same_tokens(now, stored).then(|| plan_refreshed(now, grant, system::clock::now()))
             })?;
             match renewed {
                 Some(renewed) if is_ours(&renewed) => {
@@ -216,5 +216,5 @@ fn same_tokens(left: &Session, right: &Session) -> bool {
 
 /// Whether the access token can be used for another while.
 pub(crate) fn is_valid(session: &Session) -> bool {
-    session.access_token_expires_at.duration_since(Timestamp::now()) > ACCESS_MARGIN
+    session.access_token_expires_at.duration_since(system::clock::now()) > ACCESS_MARGIN
 }

@@ -10,7 +10,7 @@ use super::report::Failure;
 use super::sent::batch_spans;
 use super::streak::Refused;
 use super::{DrainEnd, DrainRun, unix_now};
-use crate::backoff::{plan_delay, random_fraction};
+use crate::backoff::plan_delay;
 use crate::classify::{BatchJudgement, Category, ItemVerdict};
 use crate::http::HttpRequest;
 use crate::outgoing_event::plan_outgoing;
@@ -399,6 +399,6 @@ fn is_accepted(verdict: &ItemVerdict) -> bool {
 /// Not before a pause that grows with the attempts.
 pub(super) fn retry(error: &str, retry_count: i64) -> RowOutcome {
     let attempts = u32::try_from(retry_count.saturating_add(1)).unwrap_or(1);
-    let pause = plan_delay(attempts, random_fraction());
+    let pause = plan_delay(attempts, system::clock::random_fraction());
     RowOutcome::Retry { error: error.to_owned(), not_before: unix_now() + pause.as_secs_f64() }
 }

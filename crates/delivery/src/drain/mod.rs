@@ -29,7 +29,7 @@ pub use report::{
 
 use streak::{End, Next, Refused, Streak, everything_refused};
 
-use crate::backoff::{plan_asked, plan_delay, plan_rest, random_fraction};
+use crate::backoff::{plan_asked, plan_delay, plan_rest};
 use crate::classify::{RequestedPause, ServerStop, ServerStopReason};
 use crate::context::DeliveryContext;
 use crate::plan::{BatchSizing, RequestLimits};
@@ -37,7 +37,6 @@ use crate::token_source::{TokenError, TokenSource};
 use contract::{ExitCode, Remedy};
 use gate::EgressPermit;
 use identity::Config;
-use jiff::Timestamp;
 use preflight::consent_of;
 use queue::{
     DrainedBy, Keep, Kind, Outbox, Outcome, QueueError, RecordedRequest, RecordedRows, SkipSet,
@@ -349,7 +348,7 @@ impl DrainRun<'_> {
             (ended, _) => ended,
         };
         self.report.settled_before = self.outbox.settled_without_sending();
-        let random = random_fraction();
+        let random = system::clock::random_fraction();
         let mut not_before = None;
         self.report.stopped = match ended {
             Ok(()) => None,
@@ -377,7 +376,7 @@ impl DrainRun<'_> {
     /// The pause the server asked for; a 429 without one gets the advertised minimum.
     fn asked_pause(&self, stop: &ServerStop) -> Option<Duration> {
         match stop.asked {
-            Some(RequestedPause::Header(header)) => Some(header.from_now(Timestamp::now())),
+            Some(RequestedPause::Header(header)) => Some(header.from_now(system::clock::now())),
             Some(RequestedPause::Body(pause)) => Some(pause),
             None if stop.reason == ServerStopReason::Throttled => Some(self.pace.limits().retry_after_min),
             None => None,
@@ -401,5 +400,5 @@ fn count(config: &Config, queue_path: &Path, report: &mut DrainReport) {
 }
 
 fn unix_now() -> f64 {
-    Timestamp::now().as_duration().as_secs_f64()
+    system::clock::now().as_duration().as_secs_f64()
 }

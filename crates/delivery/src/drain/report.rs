@@ -164,7 +164,7 @@ impl DrainStopped {
     }
 
     pub(super) fn by_server(stop: &ServerStop, pause: Option<Duration>, context: &DeliveryContext) -> Self {
-        let now = Timestamp::now();
+        let now = system::clock::now();
         let not_before = pause.and_then(|pause| now.checked_add(pause).ok());
         let remedy = stop.reason.remedy(|| context.login());
         Self { not_before, pause, remedy, ..Self::new(StoppedBy::Server(stop.reason), &*stop.detail) }
@@ -173,7 +173,7 @@ impl DrainStopped {
     /// `pause` is left of one that an earlier drain recorded.
     pub(super) fn pausing(pause: Duration) -> Self {
         let detail = format!("the server asked for a pause of another {} s", pause.as_secs().max(1));
-        let not_before = Timestamp::now().checked_add(pause).ok();
+        let not_before = system::clock::now().checked_add(pause).ok();
         Self { not_before, pause: Some(pause), ..Self::new(StoppedBy::Pausing, detail) }
     }
 
@@ -211,7 +211,7 @@ impl DrainStopped {
 
     pub(super) fn attempt(&self, by: DrainedBy) -> LastAttempt {
         LastAttempt {
-            at: Timestamp::now().as_second(),
+            at: system::clock::now().as_second(),
             outcome: self.reason.name().to_owned(),
             failed: true,
             detail: self.detail.clone(),
@@ -381,7 +381,7 @@ impl DrainReport {
             return stopped.attempt(by);
         }
         if let Some(server) = self.server {
-            let (at, outcome) = (Timestamp::now().as_second(), server.to_owned());
+            let (at, outcome) = (system::clock::now().as_second(), server.to_owned());
             return LastAttempt {
                 at,
                 outcome,
@@ -394,7 +394,7 @@ impl DrainReport {
         let stopped = self.stopped_projects.first().map(|stopped| stopped.detail.clone());
         let failure = || self.failures.first().map(|failure| failure.error.clone());
         LastAttempt {
-            at: Timestamp::now().as_second(),
+            at: system::clock::now().as_second(),
             outcome: self.outcome().to_owned(),
             failed: !self.is_clean(),
             detail: stopped.or_else(failure).unwrap_or_default(),
@@ -407,7 +407,7 @@ impl DrainReport {
     pub(super) fn daemon_delivery(&self, by: DrainedBy) -> Option<DaemonDelivery> {
         let (events, bodies) = (self.events.left(), self.bodies.left());
         let delivered = by == DrainedBy::Daemon && events + bodies > 0;
-        delivered.then(|| DaemonDelivery { at: Timestamp::now().as_second(), events, bodies })
+        delivered.then(|| DaemonDelivery { at: system::clock::now().as_second(), events, bodies })
     }
 
     /// Rows that are held.

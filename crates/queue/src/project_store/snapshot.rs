@@ -197,7 +197,7 @@ fn read_attempts(conn: &Connection) -> Result<(HashMap<String, Attempt>, bool), 
         write_kind: Option<String>,
         native_identity: Option<String>,
     }
-    let now = Timestamp::now().as_second();
+    let now = system::clock::now().as_second();
     let mut attempts: HashMap<String, Attempt> = HashMap::new();
     let mut is_sending = false;
     let mut select = conn.prepare(
