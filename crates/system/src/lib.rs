@@ -12,6 +12,7 @@
 //! | [`lock`] | advisory file locks with a deadline and a named holder |
 //! | [`process`] | state, arguments and termination of processes |
 //! | [`detached`] | detaching a process from its starter |
+//! | `sqlite_files` | test support: operations of SQLite that an observer may refuse |
 //! | [`machine`] | host and user |
 //!
 //! Invariants: `unsafe` is in `platform` alone, with a reason on each block; `observe_*` functions create,
@@ -33,6 +34,8 @@ pub mod private_file;
 pub mod process;
 pub mod regular;
 pub mod shared_file;
+#[cfg(all(unix, feature = "simulation"))]
+pub mod sqlite_files;
 
 pub use lock::{FileLock, LockError};
 pub use machine::Machine;

@@ -4,14 +4,14 @@
 #![cfg(unix)]
 #![allow(clippy::print_stderr, unreachable_pub, dead_code)]
 
-mod platform;
+mod faults;
 #[path = "../crash/stage.rs"]
 mod stage;
 #[path = "../it/support.rs"]
 mod support;
 
 use contract::ExitCode;
-use platform::{Fault, arm, disarm, install};
+use faults::{Fault, arm, disarm, install};
 use queue::{QueueError, QueueFile, observe_health};
 use stage::{Stage, assert_migrated, legacy_of_two, lines, once, unnamed};
 use std::collections::BTreeMap;

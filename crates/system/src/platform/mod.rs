@@ -15,6 +15,10 @@ mod other_unix;
 #[cfg(all(unix, not(any(target_os = "linux", target_os = "macos"))))]
 use other_unix as processes;
 
+#[cfg(all(unix, feature = "simulation"))]
+mod sqlite_files;
+#[cfg(all(unix, feature = "simulation"))]
+pub(crate) use sqlite_files::observe_sqlite_files;
 #[cfg(unix)]
 mod unix;
 #[cfg(unix)]
