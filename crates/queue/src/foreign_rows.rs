@@ -129,7 +129,7 @@ pub(crate) fn bind_foreign(tx: &Transaction<'_>, kind: Kind, id: i64) -> Result<
         Ok((place, hold)) => {
             let at = number_of(row.get_ref(time_column(kind))?);
             let place = origin::id_of(tx, &place)?;
-            waiting::bind(tx, kind, id, at, Binding { place, hold, digest })?;
+            waiting::bind(tx, kind, id, at, Binding { place, hold, digest, captured_at: None })?;
             Ok(())
         }
         Err(why) => {

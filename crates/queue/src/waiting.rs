@@ -38,6 +38,14 @@ pub(crate) struct Binding {
     pub(crate) place: PlaceId,
     pub(crate) hold: Hold,
     pub(crate) digest: RowDigest,
+    /// When it was captured (Unix seconds), if that was before it began to wait. Consent is judged by it.
+    pub(crate) captured_at: Option<f64>,
+}
+
+impl Binding {
+    fn at(&self, waits_since: f64) -> f64 {
+        self.captured_at.map_or(waits_since, |captured| captured.min(waits_since))
+    }
 }
 
 const INSERT_EVENT: &str =
@@ -137,7 +145,7 @@ impl<'c> Queueing<'c> {
             id,
             binding.place,
             binding.hold as i64,
-            at,
+            binding.at(at),
             binding.digest.0
         ])?;
         if let Some(Bulk { tallies, .. }) = &mut self.counted {
@@ -186,7 +194,14 @@ pub(crate) fn bind(
         "INSERT INTO bindings(kind, row, place, hold, at, digest) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
          ON CONFLICT(kind, row) DO UPDATE SET place = ?3, hold = ?4, at = ?5, digest = ?6",
     )?
-    .execute(params![kind.stored(), id, binding.place, binding.hold as i64, at, binding.digest.0])?;
+    .execute(params![
+        kind.stored(),
+        id,
+        binding.place,
+        binding.hold as i64,
+        binding.at(at),
+        binding.digest.0
+    ])?;
     Ok(())
 }
 

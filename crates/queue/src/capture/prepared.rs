@@ -130,26 +130,28 @@ pub(crate) struct PreparedRow {
     pub(crate) kind: i64,
     pub(crate) key: String,
     pub(crate) place: PlaceId,
+    pub(crate) prepared_at: f64,
     pub(crate) head: Map<String, Value>,
     pub(crate) payload: String,
 }
 
 impl PreparedRow {
     pub(crate) fn read(conn: &Connection, id: i64) -> rusqlite::Result<Self> {
-        conn.prepare_cached("SELECT kind, key, place, head, payload FROM prepared WHERE id = ?1")?.query_row(
-            [id],
-            |row| {
-                let head: String = row.get(3)?;
-                Ok(Self {
-                    id,
-                    kind: row.get(0)?,
-                    key: row.get(1)?,
-                    place: row.get(2)?,
-                    head: serde_json::from_str(&head).unwrap_or_default(),
-                    payload: row.get(4)?,
-                })
-            },
-        )
+        conn.prepare_cached(
+            "SELECT kind, key, place, head, payload, prepared_at FROM prepared WHERE id = ?1",
+        )?
+        .query_row([id], |row| {
+            let head: String = row.get(3)?;
+            Ok(Self {
+                id,
+                kind: row.get(0)?,
+                key: row.get(1)?,
+                place: row.get(2)?,
+                prepared_at: row.get(5)?,
+                head: serde_json::from_str(&head).unwrap_or_default(),
+                payload: row.get(4)?,
+            })
+        })
     }
 }
 
@@ -179,7 +181,8 @@ pub(crate) fn confirm_row(
     row: &PreparedRow,
     captured: &mut Captured,
 ) -> Result<(), Abort> {
-    let belongs = Belongs { place: row.place, hold: Hold::Free };
+    // A leftover may be settled after an opt-out and an opt-in, and is older than both.
+    let belongs = Belongs { place: row.place, hold: Hold::Free, captured_at: Some(row.prepared_at) };
     match make_pending(tx, queueing, row.kind, belongs, &row.head, &row.payload)? {
         Made::Event => captured.events += 1,
         Made::Coalesced => {
@@ -219,11 +222,13 @@ pub(crate) enum Made {
     Unfit,
 }
 
-/// Origin and hold of a row.
+/// Origin, hold and time of a row.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Belongs {
     pub(crate) place: PlaceId,
     pub(crate) hold: Hold,
+    /// See [`Binding::captured_at`].
+    pub(crate) captured_at: Option<f64>,
 }
 
 /// Lets a row wait, from its stored columns.
@@ -231,7 +236,7 @@ pub(crate) fn make_pending(
     tx: &Transaction<'_>,
     queueing: &mut Queueing<'_>,
     kind: i64,
-    Belongs { place, hold }: Belongs,
+    Belongs { place, hold, captured_at }: Belongs,
     head: &Map<String, Value>,
     payload: &str,
 ) -> Result<Made, Abort> {
@@ -250,7 +255,7 @@ pub(crate) fn make_pending(
                 retry_count: 0,
                 coalesce_key: text("coalesce_key"),
             };
-            let binding = Binding { place, hold, digest };
+            let binding = Binding { place, hold, digest, captured_at };
             if coalesce(tx, &event, binding)? {
                 return Ok(Made::Coalesced);
             }
@@ -258,7 +263,7 @@ pub(crate) fn make_pending(
         }
         Some(Kind::Body) => {
             let Some(body) = body_of(head, payload) else { return Ok(Made::Unfit) };
-            let binding = Binding { place, hold, digest: RowDigest::of_body(&body) };
+            let binding = Binding { place, hold, digest: RowDigest::of_body(&body), captured_at };
             let progress = BodyProgress { created_at: now(), ..BodyProgress::default() };
             Ok(if queueing.body(&body, progress, binding)? { Made::Body } else { Made::Known })
         }

@@ -324,7 +324,8 @@ impl<'a> Walk<'a> {
     fn queue(&self, candidate: &Candidate, sent: &SentRow) -> Result<bool, Abort> {
         let Some(tx) = self.tx else { return Ok(!sent.waits(self.conn)?) };
         let mut queueing = Queueing::new(tx)?;
-        let binding = Binding { place: candidate.place, hold: candidate.hold, digest: sent.digest() };
+        let (place, hold) = (candidate.place, candidate.hold);
+        let binding = Binding { place, hold, digest: sent.digest(), captured_at: None };
         Ok(match sent {
             SentRow::Event { event_id, event_type, data } => {
                 let event = PendingEvent {

@@ -170,7 +170,8 @@ fn restore(tx: &Transaction<'_>, row: &RowToRestore) -> Result<Result<(), String
     }
     let hold = row.head.get("hold").and_then(Value::as_i64).map_or(Hold::Sealed, Hold::from_stored);
     let mut queueing = Queueing::new(tx)?;
-    match make_pending(tx, &mut queueing, row.kind, Belongs { place: row.place, hold }, &row.head, payload)? {
+    let belongs = Belongs { place: row.place, hold, captured_at: None };
+    match make_pending(tx, &mut queueing, row.kind, belongs, &row.head, payload)? {
         Made::Known => Ok(Err("a row of its key waits already".to_owned())),
         Made::Unfit => Ok(Err("its columns do not make a row that can wait".to_owned())),
         Made::Event | Made::Coalesced | Made::Body => {

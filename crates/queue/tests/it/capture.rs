@@ -1,8 +1,8 @@
 //! Prepare, append, confirm; settle; capacity; coalescing; identity.
 
 use crate::support::*;
-use contract::{ExitCode, FaultCode};
-use queue::{Capacity, Capture, Kind, NewRow, QueueError, Witness, Writer, observe_counts};
+use contract::{Consent, ExitCode, FaultCode, Start};
+use queue::{Capacity, Capture, Kind, NewRow, Place, QueueError, Witness, Writer, observe_counts};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
@@ -51,6 +51,27 @@ fn prepared_rows_are_counted_apart_and_do_not_leave() {
     let counts = observe_counts(&home.scoped(&scope()), &no_opt_in).expect("counts");
     assert_eq!((counts.events, counts.prepared.events, counts.held.len()), (1, 0, 0));
     assert!(counts.oldest_pending_at.is_some());
+}
+
+/// A capture died before an opt-out; its rows are settled after the opt-in that followed (seed 454 of the simulation).
+#[test]
+fn settled_row_is_as_old_as_its_capture() {
+    let home = Home::new();
+    let log = home.dir.path().join("status.events.jsonl");
+    fs_err::write(&log, "{\"event_id\": \"01IN\"}\n").expect("a log");
+    let rows = vec![NewRow::event(event("01IN"), Witness::LogRow { log, event_id: "01IN".into() })];
+    let capture = Capture { place: place(), mission_slug: "kitty-widgets".into(), rows };
+    let _left_behind = home.writer(&scope()).prepare(&capture).expect("prepared");
+    let conn = home.sql(&home.scoped(&scope()));
+    conn.execute("UPDATE prepared SET prepared_at = prepared_at - 10", []).expect("made older");
+    let opted_in = jiff::Timestamp::now().as_second() - 5;
+
+    home.writer(&scope()).settle("kitty-widgets", place().checkout(), |_| Vec::new()).expect("settled");
+    let consent = |_: &Place| Consent::OptedIn(Start { captured: opted_in, found: opted_in });
+    let counts = observe_counts(&home.scoped(&scope()), &consent).expect("counts");
+    assert_eq!((counts.events, counts.held.len()), (1, 1));
+    let counts = observe_counts(&home.scoped(&scope()), &no_opt_in).expect("counts");
+    assert_eq!((counts.events, counts.held.len()), (1, 0));
 }
 
 #[test]

@@ -261,7 +261,7 @@ impl<'t> Transfer<'t> {
             Some(_) => CopyOutcome::Unreadable,
             None => self.known.outcome(self.tx, table, key, digest)?,
         };
-        let binding = Binding { place: self.place_id(place)?, hold, digest };
+        let binding = Binding { place: self.place_id(place)?, hold, digest, captured_at: None };
         if outcome == CopyOutcome::Moved && self.unread.is_some() {
             outcome = CopyOutcome::OwnerUnknown;
         }
