@@ -6,7 +6,7 @@
 //! | module | owns |
 //! |---|---|
 //! | `config` | start options, limits and lifetimes |
-//! | `serve` | start, run and stop a server: as the whole process, or on a thread |
+//! | `serve` | start, run and stop a server: as the whole process, on a thread, or without a network |
 //! | `admin` | accounts, teams, sessions, machine tokens and projects, as an administrator changes them |
 //! | `backup`, `doctor` | backup, restore and examination of a data directory |
 //! | `store` | durable state: each operation once, over the SQL that the databases share |
@@ -59,7 +59,7 @@ pub use doctor::{ServerCheck, ServerFinding, examine};
 pub use error::ServerError;
 pub use origin::{Cidr, NotCidr, TrustedProxies};
 pub use secret::{NoRandomness, SecretText};
-pub use serve::{Handle, Shutdown, serve};
+pub use serve::{DetachedServer, Handle, Shutdown, serve};
 pub use store::{
     Account, CiTokenRecord, CopiedTable, DatabaseUrl, EndedLogins, EndedMembership, Forgotten, Membership,
     NotDatabaseUrl, ProjectRecord, PrunePlan, Retention, SessionRecord, StoreError, StoreLocation,

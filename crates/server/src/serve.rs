@@ -11,6 +11,7 @@ use crate::error::ServerError;
 use crate::metrics::Metrics;
 use crate::store::{Store, StoreError, StoreLocation};
 use crate::tls::Tls;
+use axum::Router;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, mpsc};
@@ -60,10 +61,7 @@ pub fn serve(mut config: ServerConfig, shutdown: Shutdown) -> Result<(), ServerE
     }
     let tls = config.tls.clone().map(Tls::load).transpose()?;
     let acceptor = tls.as_ref().map(Tls::acceptor);
-    let _lock = match &config.store {
-        StoreLocation::Directory(directory) => Some(lock(directory)?),
-        StoreLocation::Postgres(_) => None,
-    };
+    let _lock = lock_store(&config)?;
     let runtime = runtime()?;
     let store = runtime.block_on(Store::open(&config.store))?;
     let listener = runtime.block_on(TcpListener::bind(config.listen));
@@ -71,15 +69,9 @@ pub fn serve(mut config: ServerConfig, shutdown: Shutdown) -> Result<(), ServerE
     let listener = listener.map_err(listen_error)?;
     let address = listener.local_addr().map_err(listen_error)?;
 
-    let metrics =
-        Metrics::new(store.metrics()).map_err(|error| ServerError::Thread(std::io::Error::other(error)))?;
-    let metrics = Arc::new(metrics);
-    let log =
-        AccessLog::start(config.access_log.take(), Arc::clone(&metrics)).map_err(ServerError::Thread)?;
     let on_ready = config.on_ready.take();
     let stop_on_signals = config.stop_on_signals;
-    let app = Arc::new(App::new(config, address, Arc::new(store), metrics, log));
-    let router = app::router(Arc::clone(&app));
+    let (app, router) = routes(config, address, store)?;
     runtime.block_on(async {
         if stop_on_signals {
             tokio::spawn(stop_on_signal(shutdown.clone()));
@@ -101,6 +93,63 @@ pub fn serve(mut config: ServerConfig, shutdown: Shutdown) -> Result<(), ServerE
     drop(runtime);
     drop(app);
     Ok(())
+}
+
+/// Locks the data directory, if there is one.
+fn lock_store(config: &ServerConfig) -> Result<Option<fs_err::File>, ServerError> {
+    match &config.store {
+        StoreLocation::Directory(directory) => lock(directory).map(Some),
+        StoreLocation::Postgres(_) => Ok(None),
+    }
+}
+
+/// The state of a server and its routes.
+fn routes(
+    mut config: ServerConfig,
+    address: SocketAddr,
+    store: Store,
+) -> Result<(Arc<App>, Router), ServerError> {
+    let metrics =
+        Metrics::new(store.metrics()).map_err(|error| ServerError::Thread(std::io::Error::other(error)))?;
+    let metrics = Arc::new(metrics);
+    let log =
+        AccessLog::start(config.access_log.take(), Arc::clone(&metrics)).map_err(ServerError::Thread)?;
+    let app = Arc::new(App::new(config, address, Arc::new(store), metrics, log));
+    let router = app::router(Arc::clone(&app));
+    Ok((app, router))
+}
+
+/// A server without a network, for tests: its caller carries requests and answers as bytes. Everything behind the socket is
+/// that of [`serve`]. Dropping it closes the store.
+pub struct DetachedServer {
+    app: Arc<App>,
+    router: Router,
+    runtime: Runtime,
+    _lock: Option<fs_err::File>,
+}
+
+impl DetachedServer {
+    /// Locks and opens the store.
+    pub fn open(config: ServerConfig) -> Result<Self, ServerError> {
+        let lock = lock_store(&config)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        let runtime = runtime.map_err(ServerError::Thread)?;
+        let store = runtime.block_on(Store::open(&config.store))?;
+        let address = config.listen;
+        let (app, router) = routes(config, address, store)?;
+        Ok(Self { app, router, runtime, _lock: lock })
+    }
+
+    /// Handles an HTTP request. Bytes that are none have an empty answer.
+    pub fn answer(&self, request: Vec<u8>) -> Vec<u8> {
+        self.runtime.block_on(connection::exchange(request, self.router.clone(), &self.app))
+    }
+}
+
+impl std::fmt::Debug for DetachedServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("DetachedServer")
+    }
 }
 
 /// Pause after a failed step of a task in the background.
@@ -228,6 +277,22 @@ fn join(thread: JoinHandle<Result<(), ServerError>>) -> Result<(), ServerError> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn detached_server_answers_requests_and_holds_its_lock() {
+        let data = tempfile::tempdir().expect("a directory");
+        let server = DetachedServer::open(ServerConfig::new(data.path())).expect("a server");
+        let answer = |request: &str| {
+            let answer = server.answer(request.as_bytes().to_vec());
+            String::from_utf8_lossy(&answer).lines().next().unwrap_or_default().to_owned()
+        };
+        let health = "GET /api/v1/sync/health/ HTTP/1.1\r\nHost: x\r\n\r\n";
+        assert_eq!(answer(health), "HTTP/1.1 401 Unauthorized");
+        assert_eq!(answer("no request\r\n\r\n"), "");
+        assert!(DetachedServer::open(ServerConfig::new(data.path())).is_err(), "the directory is locked");
+        drop(server);
+        DetachedServer::open(ServerConfig::new(data.path())).expect("the lock is free");
+    }
 
     #[tokio::test(start_paused = true)]
     async fn failed_step_is_repeated_until_nothing_is_left() {

@@ -5,10 +5,12 @@
 //! ([`transfer_rate`]). The handshake of TLS counts as part of the head ([`transport`]). The body has its own bounds
 //! where it is read.
 
+mod exchange;
 mod registry;
 mod transfer_rate;
 mod transport;
 
+pub(crate) use exchange::exchange;
 pub(crate) use registry::Serving;
 pub(crate) use transfer_rate::MinTransferRate;
 
