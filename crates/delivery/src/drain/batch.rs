@@ -48,7 +48,7 @@ struct Flight {
     sending: Sending,
 }
 
-/// A request that a thread sends; or its answer, when the system has no thread left.
+/// A request that a thread sends; or its answer, when there is no thread for it.
 enum Sending {
     Thread(JoinHandle<Result<HttpAnswer, SendError>>),
     Done(Box<Result<HttpAnswer, SendError>>),
@@ -74,20 +74,24 @@ impl Flights {
         self.is_empty() || (is_other && self.0.len() < AT_ONCE && BatchSize { events, bytes }.fits(room))
     }
 
-    /// Sends a batch, by a thread of its own.
+    /// Sends a batch: by a thread of its own, if requests may be on their way at once.
     pub(super) fn start(
         &mut self,
         batch: ReadyBatch,
+        is_concurrent: bool,
         send: impl Fn(&[u8]) -> Result<HttpAnswer, SendError> + Send + Sync + 'static,
     ) {
         let batch = Arc::new(batch);
         let sent = Arc::clone(&batch);
         let work = Arc::new(move || send(&sent.whole.packed));
-        let thread = std::thread::Builder::new().spawn({
+        let thread = is_concurrent.then(|| {
             let work = Arc::clone(&work);
-            move || work()
+            std::thread::Builder::new().spawn(move || work())
         });
-        let sending = thread.map_or_else(|_| Sending::Done(Box::new(work())), Sending::Thread);
+        let sending = match thread {
+            Some(Ok(thread)) => Sending::Thread(thread),
+            Some(Err(_)) | None => Sending::Done(Box::new(work())),
+        };
         self.0.push_back(Flight { batch, sending });
     }
 

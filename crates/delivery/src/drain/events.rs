@@ -97,7 +97,7 @@ impl DrainRun<'_> {
             }
             let (team_id, client) = (self.team_id.clone(), self.context.client.clone());
             let destination = self.tokens.destination().clone();
-            flights.start(batch, move |packed| {
+            flights.start(batch, client.is_concurrent(), move |packed| {
                 let request = HttpRequest { bearer: Some(&bearer), ..batch_request(packed, &team_id) };
                 client.send(&destination, &request)
             });

@@ -36,7 +36,7 @@ use system::bounded_read::SmallFileError;
 use ureq::http::header::{self, HeaderValue};
 use ureq::http::{Request, Response};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
-use ureq::unversioned::transport::DefaultConnector;
+use ureq::unversioned::transport::{Connector, DefaultConnector};
 
 /// Redirects followed before giving up.
 const MAX_REDIRECTS: usize = 3;
@@ -54,6 +54,7 @@ const MAX_CA_FILES: usize = 4096;
 pub struct Client {
     agent: ureq::Agent,
     proxy: ProxySettings,
+    is_concurrent: bool,
 }
 
 /// Settings of a client.
@@ -187,6 +188,23 @@ impl Client {
     /// # Errors
     /// When the file of trusted certificates cannot be used.
     pub fn new(settings: &ClientSettings) -> Result<Self, ClientError> {
+        Self::build(settings, DefaultConnector::default(), true)
+    }
+
+    /// Builds a client for tests, whose connections `connector` makes. A drain sends its requests one after another, so that
+    /// their order repeats.
+    ///
+    /// # Errors
+    /// When the file of trusted certificates cannot be used.
+    pub fn over(settings: &ClientSettings, connector: impl Connector) -> Result<Self, ClientError> {
+        Self::build(settings, connector, false)
+    }
+
+    fn build(
+        settings: &ClientSettings,
+        connector: impl Connector,
+        is_concurrent: bool,
+    ) -> Result<Self, ClientError> {
         let user_agent = user_agent(&settings.version);
         HeaderValue::from_str(&user_agent).map_err(|_| ClientError::Version(settings.version.clone()))?;
         let roots = read_trusted(settings)?;
@@ -202,8 +220,13 @@ impl Client {
             .proxy(None)
             .tls_config(TlsConfig::builder().root_certs(roots).build())
             .build();
-        let agent = ureq::Agent::with_parts(config, DefaultConnector::default(), Lookup::default());
-        Ok(Self { agent, proxy: settings.proxy.clone() })
+        let agent = ureq::Agent::with_parts(config, connector, Lookup::default());
+        Ok(Self { agent, proxy: settings.proxy.clone(), is_concurrent })
+    }
+
+    /// Whether several requests may be on their way at once.
+    pub(crate) fn is_concurrent(&self) -> bool {
+        self.is_concurrent
     }
 
     /// Sends one request and reads the whole answer.
