@@ -107,6 +107,7 @@ pub(super) fn batch<T: Sendable>(
     due: Option<f64>,
 ) -> Result<Option<RowBatch<T>>, QueueError> {
     let mut looked_for_found_rows = false;
+    let mut tidied = (Vec::new(), Vec::new());
     loop {
         let version = consent.version();
         let remembered = outbox.order.take();
@@ -137,7 +138,17 @@ pub(super) fn batch<T: Sendable>(
             // Another program may have added rows since the outbox was opened.
             outbox.with_triggers(foreign_rows::bind_all)?;
             looked_for_found_rows = true;
+            continue;
         }
+        let found = (look.delivered, look.rewritten);
+        if found == tidied {
+            // An index that disagrees with its table: what was changed is read again, and would be for ever.
+            let damaged = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT_INDEX);
+            let damaged =
+                rusqlite::Error::SqliteFailure(damaged, Some("index disagrees with its table".to_owned()));
+            return outbox.store.read("read waiting rows of", |_| Err(damaged.into()));
+        }
+        tidied = found;
     }
 }
 
@@ -278,6 +289,12 @@ fn tidy(outbox: &mut Outbox, kind: Kind, delivered: &[i64], rewritten: &[i64]) -
             }
             for id in rewritten {
                 foreign_rows::bind_foreign(tx, kind, *id)?;
+                // In a damaged file a row can be gone without its binding, which would be read for ever.
+                let sql = format!(
+                    "DELETE FROM bindings WHERE kind = ?1 AND row = ?2 AND NOT EXISTS (SELECT 1 FROM {} WHERE id = ?2)",
+                    kind.table()
+                );
+                tx.prepare_cached(&sql)?.execute(params![kind.stored(), id])?;
             }
             Ok(settled)
         })
