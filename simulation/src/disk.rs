@@ -136,6 +136,11 @@ impl FaultyDisk {
         self.with(|disk| disk.is_off).unwrap_or_default()
     }
 
+    /// The files are replaced as a whole: earlier changes of them are gone.
+    pub(crate) fn forget_changes(&self) {
+        self.with(|disk| disk.unsynced.clear());
+    }
+
     /// The number of operations since the last call.
     pub(crate) fn take_operations(&self) -> u64 {
         self.with(|disk| std::mem::take(&mut disk.operations)).unwrap_or_default()

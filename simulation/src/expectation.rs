@@ -54,6 +54,8 @@ pub(crate) struct ExpectedRow {
     left_as: Option<usize>,
     /// Whether it was in a home that was copied before an account owned it: then each copy may have an owner.
     is_ambiguous: bool,
+    /// Whether the clock was set back after it was written. An opt-in is dated by the clock, so it can precede the row.
+    is_ahead: bool,
     /// See [`Expectation::collect_all`].
     is_collected: bool,
 }
@@ -77,6 +79,7 @@ impl ExpectedRow {
             withheld: BTreeSet::new(),
             left_as: None,
             is_ambiguous: false,
+            is_ahead: false,
             is_collected: false,
         }
     }
@@ -138,7 +141,7 @@ impl Expectation {
         for row in self.rows.values_mut().filter(here) {
             if decision == ProjectDecision::Out {
                 row.withheld.insert(machine);
-            } else if releases {
+            } else if releases || row.is_ahead {
                 row.withheld.remove(&machine);
             }
         }
@@ -147,6 +150,11 @@ impl Expectation {
     /// Receipts or kept bytes of rows are removed: a later loss of the server need not be noticed or healed.
     pub(crate) fn collect_all(&mut self) {
         self.rows.values_mut().for_each(|row| row.is_collected = true);
+    }
+
+    /// The clock is set back.
+    pub(crate) fn clock_was_set_back(&mut self) {
+        self.rows.values_mut().for_each(|row| row.is_ahead = true);
     }
 
     /// The home of a machine is copied to another one.

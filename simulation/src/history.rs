@@ -434,6 +434,9 @@ impl<'t> HistoryRun<'t> {
             HistoryStep::Clock => {
                 let by = self.random.choose(&[(2, -DAY), (3, HOUR), (1, 40 * DAY), (2, 10 * 60)], HOUR);
                 self.advance(by);
+                if by < 0 {
+                    self.facts().clock_was_set_back();
+                }
                 if by > 30 * DAY {
                     // The bytes of what was delivered are kept for 30 days.
                     self.facts().collect_all();
@@ -503,6 +506,8 @@ impl<'t> HistoryRun<'t> {
             return Ok(vec!["the server does not start again".to_owned()]);
         }
         let mut problems = Vec::new();
+        // Past the next attempt of a body from before the clock was set back.
+        self.advance(DAY);
         for round in 0..ROUNDS {
             // Past every pause that a server may have asked for.
             self.advance(2 * HOUR);

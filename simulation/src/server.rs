@@ -159,6 +159,7 @@ impl SimulatedServer {
     /// Replaces the data by a copy. It does not run afterwards.
     pub(crate) fn forget_since(&mut self, copy: Vec<(PathBuf, Vec<u8>)>) {
         self.running = None;
+        self.disk.forget_changes();
         for (path, _) in self.snapshot() {
             let _ = fs::remove_file(path);
         }
