@@ -73,13 +73,13 @@ impl ScopedDb {
     /// Visits every page, after a writer died in the middle of a transaction.
     fn check_pages(&mut self) -> Result<(), QueueError> {
         let finding = self.read("check", |tx| health::quick_check(tx))?;
-        match finding {
-            None => Ok(()),
-            Some(finding) => {
-                health::remember(&self.conn, &finding);
-                Err(fault(health::damaged(&self.path, &finding)))
-            }
-        }
+        finding.map_or(Ok(()), |finding| Err(self.damaged(&finding)))
+    }
+
+    /// Remembers damage in the file, so that a repair knows of it.
+    pub(crate) fn damaged(&self, finding: &str) -> QueueError {
+        health::remember(&self.conn, finding);
+        fault(health::damaged(&self.path, finding))
     }
 
     /// The file.

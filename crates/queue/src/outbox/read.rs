@@ -142,11 +142,8 @@ pub(super) fn batch<T: Sendable>(
         }
         let found = (look.delivered, look.rewritten);
         if found == tidied {
-            // An index that disagrees with its table: what was changed is read again, and would be for ever.
-            let damaged = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT_INDEX);
-            let damaged =
-                rusqlite::Error::SqliteFailure(damaged, Some("index disagrees with its table".to_owned()));
-            return outbox.store.read("read waiting rows of", |_| Err(damaged.into()));
+            // What was changed is read again, and would be for ever. Checks of pages do not find such damage.
+            return Err(outbox.store.damaged("an index disagrees with its table"));
         }
         tidied = found;
     }

@@ -207,6 +207,59 @@ fn broken_list_of_tables_costs_nothing() {
     assert_eq!((salvaged.events, salvaged.left, salvaged.gaps), (500, 0, false));
 }
 
+/// A disk that ignores syncs leaves such files; checks of pages find nothing in them.
+#[test]
+fn stale_index_is_found_by_a_drain_and_rebuilt_by_a_salvage() {
+    let home = Home::new();
+    let path = home.scoped(&scope());
+    capture(&home, &scope(), events(0..20));
+    // Hidden from SQLite, the index keeps the entry of a row that goes and gets none of a row that comes.
+    let index = "type, name, tbl_name, rootpage, sql";
+    let steps = [
+        &*format!(
+            "CREATE TEMP TABLE hidden AS SELECT {index} FROM sqlite_schema WHERE name = 'bindings_order'"
+        ),
+        "PRAGMA writable_schema = ON; DELETE FROM sqlite_schema WHERE name = 'bindings_order';
+         PRAGMA writable_schema = RESET",
+        "DELETE FROM queue WHERE id = 7;
+         INSERT INTO queue(event_id, event_type, data, timestamp)
+             SELECT 'another', event_type, data, timestamp FROM queue WHERE id = 8;
+         INSERT INTO bindings(kind, row, place, hold, at, digest)
+             SELECT kind, (SELECT max(id) FROM queue), place, hold, at, digest FROM bindings WHERE row = 8",
+        &*format!(
+            "PRAGMA writable_schema = ON; INSERT INTO sqlite_schema({index}) SELECT * FROM hidden;
+             PRAGMA writable_schema = OFF"
+        ),
+    ];
+    let conn = home.sql(&path);
+    for step in steps {
+        conn.execute_batch(step).expect(step);
+    }
+    drop(conn);
+    assert_eq!(observe_health(&path, QueueFile::Active).expect("looked at"), None);
+    let refused = read_all(&home).expect_err("the entry cannot be removed");
+    assert!(refused.contains("an index disagrees with its table"), "{refused}");
+    let found = observe_health(&path, QueueFile::Active).expect("looked at");
+    assert_eq!(found.as_deref(), Some("an index disagrees with its table"), "and is remembered");
+    let salvaged = salvage(&path, QueueFile::Active).expect("salvaged").expect("a new file");
+    assert_eq!((salvaged.events, salvaged.left, salvaged.gaps), (20, 0, false));
+    fs_err::rename(&salvaged.path, &path).expect("put in place");
+    drop(salvaged);
+    assert_eq!(read_all(&home), Ok(20));
+}
+
+/// Number of events that a drain reads.
+fn read_all(home: &Home) -> Result<usize, String> {
+    let (mut outbox, mut skip, mut read) = (home.outbox(&scope()), queue::SkipSet::default(), 0);
+    let limits = queue::BatchLimits { rows: 100, bytes: 1 << 20 };
+    loop {
+        let batch = outbox.read_events(limits, &everybody_in, &skip).map_err(|error| format!("{error:?}"))?;
+        let Some(batch) = batch else { return Ok(read) };
+        read += batch.rows.len();
+        batch.rows.iter().for_each(|row| skip.skip_row(row.row));
+    }
+}
+
 #[test]
 fn legacy_file_keeps_shape_claims_and_non_utf8_text() {
     let home = Home::new();
