@@ -5,11 +5,14 @@ use benches::report::{Goal, Measurement, PerformanceReport, milliseconds};
 use benches::{ProcessCost, cpu_of_process, cpu_of_thread, peak_of_process, process_cost};
 use contract::event::ValidatedEvent;
 use contract::wire::endpoint::{CONTRACT_HEADER, CONTRACT_VERSION, EVENTS_BATCH, TEAM_HEADER};
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use identity::BuildInfo;
 use preflight::Boundary;
 use queue::{Capacity, Capture, NewRow, Place, Witness, Writer};
 use rusqlite::{Connection, params};
 use serde_json::json;
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 use testkit::{Server, World};
 
@@ -89,8 +92,9 @@ pub(crate) fn single_events(report: &mut PerformanceReport) {
                         .header("Authorization", format!("Bearer {}", server.token))
                         .header(TEAM_HEADER, &server.team)
                         .header(CONTRACT_HEADER, CONTRACT_VERSION)
+                        .header("Content-Encoding", "gzip")
                         .content_type("application/json")
-                        .send(format!("{{\"events\":[{}]}}", event.text()))
+                        .send(packed(&format!("{{\"events\":[{}]}}", event.text())))
                         .expect("an answer");
                     assert_eq!(answer.status(), 200);
                     // A connection whose answer is not read to its end is not used again.
@@ -107,6 +111,12 @@ pub(crate) fn single_events(report: &mut PerformanceReport) {
         yardstick: None,
         goal: Some(Goal::AtMost(150.0)),
     });
+}
+
+/// As clients send a batch.
+fn packed(text: &str) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(text.as_bytes()).and_then(|()| encoder.finish()).expect("a packed text")
 }
 
 /// The cost of delivering `each` rows of `projects` projects, and what the server uses for it.
