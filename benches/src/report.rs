@@ -218,6 +218,7 @@ impl PerformanceReport {
             at += 1.0;
         }
         let _ = writeln!(out, "<text x=\"320\" y=\"408\" text-anchor=\"middle\">rows</text>");
+        let mut labels: Vec<f64> = Vec::new();
         for ((name, points), colour) in drawn.iter().zip(COLOURS.iter().cycle()) {
             let line: Vec<String> =
                 points.iter().map(|(size, cost)| format!("{:.1},{:.1}", x(*size), y(*cost))).collect();
@@ -227,11 +228,16 @@ impl PerformanceReport {
                 line.join(" ")
             );
             if let Some((size, cost)) = points.last() {
+                let mut place = y(*cost) + 4.0;
+                // Above a label that is in the way.
+                while let Some(other) = labels.iter().find(|other| (*other - place).abs() < 13.0) {
+                    place = other - 13.0;
+                }
+                labels.push(place);
                 let _ = writeln!(
                     out,
-                    "<text x=\"{:.1}\" y=\"{:.1}\" fill=\"{colour}\">{name}</text>",
-                    x(*size) + 6.0,
-                    y(*cost) + 4.0
+                    "<text x=\"{:.1}\" y=\"{place:.1}\" fill=\"{colour}\">{name}</text>",
+                    x(*size) + 6.0
                 );
             }
         }
