@@ -110,7 +110,7 @@ pub fn cpu_of_process(id: u32) -> Option<Duration> {
     cpu_of(&id.to_string(), 11)
 }
 
-/// The processor time of this thread, `None` where the system does not tell.
+/// The processor time of this thread; `None` where `/proc` has no `schedstat`.
 pub fn cpu_of_thread() -> Option<Duration> {
     let times = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
     times.split_whitespace().next()?.parse().ok().map(Duration::from_nanos)

@@ -150,7 +150,7 @@ impl PerformanceReport {
             let mut before: Option<(f64, f64)> = None;
             for (size, cost) in points {
                 let wall = milliseconds(cost.wall);
-                let growth = before.filter(|(smaller, _)| size > smaller).map_or_else(
+                let growth = before.filter(|(smaller, _)| *smaller > 0.0 && size > smaller).map_or_else(
                     String::new,
                     |(smaller, less)| {
                         format!("{} x", shown((wall / less).powf(1.0 / (size / smaller).log10())))
@@ -280,6 +280,7 @@ mod tests {
         };
         report.plot("drain", 100.0, cost(2));
         report.plot("drain", 10_000.0, cost(200));
+        report.list("show", 0.0, cost(2));
         report.list("show", 100.0, cost(3));
         let table = report.growth();
         assert!(table.contains("| drain | 10000 | 200 ms | 100 ms | 2 MiB | 10.0 x |"), "{table}");

@@ -73,11 +73,11 @@ impl ScopedDb {
     /// Visits every page, after a writer died in the middle of a transaction.
     fn check_pages(&mut self) -> Result<(), QueueError> {
         let finding = self.read("check", |tx| health::quick_check(tx))?;
-        finding.map_or(Ok(()), |finding| Err(self.damaged(&finding)))
+        finding.map_or(Ok(()), |finding| Err(self.remember_damage(&finding)))
     }
 
-    /// Remembers damage in the file, so that a repair knows of it.
-    pub(crate) fn damaged(&self, finding: &str) -> QueueError {
+    /// Records damage in the file for a later repair, and returns its error.
+    pub(crate) fn remember_damage(&self, finding: &str) -> QueueError {
         health::remember(&self.conn, finding);
         fault(health::damaged(&self.path, finding))
     }

@@ -92,6 +92,8 @@ struct BatchRead<T> {
     batch: Option<RowBatch<T>>,
     /// Facts about the rows of the batch.
     handed: Vec<(RowId, HandedOut)>,
+    /// The state of the file that was looked at.
+    file: i64,
     /// Rows that left long ago: same key, same content, with a receipt.
     delivered: Vec<i64>,
     /// Rows whose content is not what was bound: another program rewrote them.
@@ -107,7 +109,7 @@ pub(super) fn batch<T: Sendable>(
     due: Option<f64>,
 ) -> Result<Option<RowBatch<T>>, QueueError> {
     let mut looked_for_found_rows = false;
-    let mut tidied = (Vec::new(), Vec::new());
+    let mut tidied = None;
     loop {
         let version = consent.version();
         let remembered = outbox.order.take();
@@ -140,10 +142,10 @@ pub(super) fn batch<T: Sendable>(
             looked_for_found_rows = true;
             continue;
         }
-        let found = (look.delivered, look.rewritten);
+        let found = Some((look.file, look.delivered, look.rewritten));
         if found == tidied {
-            // What was changed is read again, and would be for ever. Checks of pages do not find such damage.
-            return Err(outbox.store.damaged("an index disagrees with its table"));
+            // The same rows are found again although no other process wrote. Checks of pages do not detect this.
+            return Err(outbox.store.remember_damage("an index disagrees with its table"));
         }
         tidied = found;
     }
@@ -169,7 +171,7 @@ fn look<T: Sendable>(
     due: Option<f64>,
 ) -> Result<BatchRead<T>, Abort> {
     let mut look =
-        BatchRead { batch: None, handed: Vec::new(), delivered: Vec::new(), rewritten: Vec::new() };
+        BatchRead { batch: None, handed: Vec::new(), file, delivered: Vec::new(), rewritten: Vec::new() };
     let resting = due.map(|now| not_due(tx, now)).transpose()?.unwrap_or_default();
     let passed = |row: RowId| skip.has_row(row) || resting.contains(&row.id);
     let mut judge = RowJudge::new::<T>(tx)?;

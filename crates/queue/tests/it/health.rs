@@ -213,7 +213,7 @@ fn stale_index_is_found_by_a_drain_and_rebuilt_by_a_salvage() {
     let home = Home::new();
     let path = home.scoped(&scope());
     capture(&home, &scope(), events(0..20));
-    // Hidden from SQLite, the index keeps the entry of a row that goes and gets none of a row that comes.
+    // Hidden from SQLite, the index keeps the entry of a deleted row and lacks that of a new one.
     let index = "type, name, tbl_name, rootpage, sql";
     let steps = [
         &*format!(

@@ -6,6 +6,7 @@ use queue::{
     BatchLimits, Capture, Export, HoldReason, NewRow, Place, RowOutcome, SkipSet, Witness, observe_counts,
     observe_outgoing, observe_parked, observe_parked_row, observe_receipts,
 };
+use std::cell::Cell;
 use std::collections::BTreeSet;
 
 fn ids(batch: Option<queue::RowBatch<queue::OutgoingEvent>>) -> Vec<String> {
@@ -49,6 +50,25 @@ fn binding_without_its_row_is_removed_by_the_next_read() {
         .query_row("SELECT count(*) FROM bindings WHERE row = 999", [], |row| row.get(0))
         .expect("a count");
     assert_eq!(left, 0);
+}
+
+/// Another program rewrites the same row each time before it is read: that is no damage.
+#[test]
+fn row_that_another_program_keeps_rewriting_is_read_in_the_end() {
+    let home = Home::new();
+    capture(&home, &scope(), [event("01A")]);
+    let conn = home.sql(&home.scoped(&scope()));
+    let rest = Cell::new(4);
+    let rewriting = |place: &Place| {
+        if rest.get() > 0 {
+            rest.set(rest.get() - 1);
+            conn.execute("UPDATE queue SET data = data || ' '", []).expect("rewritten");
+        }
+        everybody_in(place)
+    };
+    let mut outbox = home.outbox(&scope());
+    let read = outbox.read_events(PLENTY, &rewriting, &SkipSet::default()).expect("read");
+    assert_eq!((ids(read), rest.get()), (vec!["01A".to_owned()], 0));
 }
 
 #[test]

@@ -54,7 +54,7 @@ fn name_of(url: &str) -> &str {
     url.rsplit_once('/').map_or(url, |(_, name)| name)
 }
 
-/// The planner does not know how few events a span has; left alone it would read all events of the team.
+/// The planner does not know how few events a span has; in a plain join it can read all events of the team.
 #[test]
 #[ignore = "needs PostgreSQL"]
 fn page_of_a_mission_reads_its_own_events() {
@@ -71,7 +71,7 @@ fn page_of_a_mission_reads_its_own_events() {
         FROM (SELECT * FROM events LIMIT 1) AS one, generate_series(1, 200000) AS n";
     run(&url, others);
     run(&url, "VACUUM ANALYZE");
-    // An index then seems to cost as much beside the table as among ten million rows.
+    // These settings make an index scan look as expensive as on ten million rows.
     for setting in ["cpu_index_tuple_cost = 0.05", "random_page_cost = 10"] {
         run(&address(DATABASE), &format!("ALTER DATABASE {} SET {setting}", name_of(&url)));
     }

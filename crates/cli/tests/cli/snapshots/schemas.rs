@@ -26,8 +26,7 @@ const SILENT: [&str; 13] = [
 /// Verbs whose success no snapshot shows: they need more than a machine.
 const UNSHOWN_VERBS: [&str; 1] = ["server copy"];
 
-/// Keys, and whole objects, that are in no document of a snapshot: warnings, damage, and races. Documents of other tests
-/// have most of them.
+/// Keys, and whole objects, that are in no document of a snapshot: warnings, damage, and races.
 const ABSENT: &[&str] = &[
     "boards.missions[].lane_source",
     "boards.missions[].warnings",

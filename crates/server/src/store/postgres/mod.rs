@@ -55,7 +55,7 @@ const PAUSE: Duration = Duration::from_millis(25);
 const WAIT: Duration = Duration::from_secs(10);
 
 /// Settings of each connection. A database may replicate more carefully, but an acknowledged change is
-/// flushed to its disk. To compile a statement takes a hundred times as long as to run it: each reads few rows.
+/// flushed to its disk. JIT is off: compiling took 120 ms for a statement of 2 ms.
 const SETTINGS: &str = "SET idle_in_transaction_session_timeout = '60s'; SET client_min_messages = 'warning';
     SET jit = off;
     SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'";
@@ -526,7 +526,7 @@ impl<C: GenericClient> Sql for Statements<'_, C> {
     }
 
     fn join_for_each_row(&self, table: &str, filter: &str) -> String {
-        // OFFSET keeps the planner from making one join of both.
+        // `OFFSET 0` keeps PostgreSQL from flattening the subquery.
         format!("CROSS JOIN LATERAL (SELECT * FROM {table} WHERE {filter} OFFSET 0) AS {table}")
     }
 
