@@ -92,9 +92,11 @@ impl Unclear {
                     branch: branch.clone(),
                     remedies: vec![
                         Remedy::Advice(format!(
-                            "recreate the branch: `git fetch REMOTE {}` if a remote has it, else `{}`, which starts \
-                             from the rows of this checkout",
+                            "recreate the branch: `git fetch REMOTE {}` if a remote has it; else `{}` with its last \
+                             commit, which `git fsck --no-reflogs` lists as dangling while git keeps it; else `{}`, which \
+                             starts from the rows of this checkout and has no others",
                             shell_word(&format!("{branch}:{branch}")),
+                            shell_line(["git", "branch", branch, "COMMIT"]),
                             shell_line(["git", "branch", branch])
                         )),
                         Remedy::Advice(format!(

@@ -119,11 +119,31 @@ fn missing_branch_is_reported_and_its_packages_are_unknown() {
 #[test]
 fn recreated_branch_is_written_again() {
     let (mission, error) = lost();
-    let remedy = error.remedies()[0].to_string();
-    let command = remedy.split('`').find(|part| part.starts_with("git branch ")).unwrap().to_owned();
-    mission.world.git(command.split(' ').skip(1));
+    mission.world.git(git_branch(&error, false));
     mission.world.emit(&to(&mission.slug, "claimed"), None).unwrap();
     assert!(mission.on_branch("status.events.jsonl").contains("\"claimed\""));
+}
+
+/// The arguments of `git branch` in the remedy of a missing branch, with or without a commit.
+fn git_branch(error: &MissionError, with_commit: bool) -> Vec<String> {
+    let remedy = error.remedies()[0].to_string();
+    let is_asked = |part: &&str| part.starts_with("git branch ") && part.ends_with(" COMMIT") == with_commit;
+    let command = remedy.split('`').find(is_asked).unwrap();
+    command.split(' ').skip(1).map(str::to_owned).collect()
+}
+
+#[test]
+fn deleted_branch_is_restored_from_the_commit_that_git_still_has() {
+    let mission = Coordinated::new();
+    mission.world.emit(&to(&mission.slug, "claimed"), None).unwrap();
+    let rows = mission.on_branch("status.events.jsonl");
+    mission.world.git(["branch", "-D", &mission.branch]);
+    let found = git(&mission.world.root, &["fsck", "--no-reflogs"]);
+    let commit = found.lines().find_map(|line| line.strip_prefix("dangling commit ")).unwrap();
+    let arguments = git_branch(&mission.refused(), true);
+    mission.world.git(arguments.iter().map(|word| if word == "COMMIT" { commit } else { word }));
+    assert_eq!(mission.on_branch("status.events.jsonl"), rows);
+    assert_eq!(mission.lanes(), "claimed planned");
 }
 
 #[test]
