@@ -159,11 +159,13 @@ fn unread(path: &Path) -> impl FnOnce(std::io::Error) -> MissionError {
     }
 }
 
-/// One line of a log, without its newline. Of a line that is longer than a row may be only the beginning is here.
+/// One line of a log, without its newline. A line longer than [`MAX_ROW`] is cut: `bytes` has its beginning.
 struct Line<'a> {
     number: usize,
+    /// Length of the byte order mark in front of `bytes`.
+    mark: u64,
     bytes: &'a [u8],
-    /// Length of the line in the file, in bytes.
+    /// Length of the line in the file, in bytes, with mark and newline.
     length: u64,
     is_whole: bool,
     ends: bool,
@@ -217,7 +219,8 @@ fn each_line(mut source: impl BufRead, mut each: impl FnMut(Line<'_>)) -> std::i
             return Err(std::io::Error::new(ErrorKind::FileTooLarge, problem));
         }
         let bytes = if number == 1 { line.strip_prefix(BOM).unwrap_or(&line) } else { &line };
-        each(Line { number, bytes, length, is_whole: is_whole && bytes.len() <= MAX_ROW, ends });
+        let mark = (line.len() - bytes.len()) as u64;
+        each(Line { number, mark, bytes, length, is_whole: is_whole && bytes.len() <= MAX_ROW, ends });
     }
     Ok(())
 }

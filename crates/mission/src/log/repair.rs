@@ -43,7 +43,7 @@ pub(crate) struct RepairedFiles {
 /// Lines of a log, one behind the other, that stay or move.
 struct Part {
     length: u64,
-    /// Whether the last line has its newline.
+    /// Whether nothing has to close its last line: it has its newline, or the part is a byte order mark.
     ends: bool,
     /// Rows that take the place of a line that moves.
     saved: Option<Vec<String>>,
@@ -109,7 +109,7 @@ impl Repaired {
     fn split(&mut self, source: impl BufRead) -> std::io::Result<Vec<Part>> {
         let mut parts: Vec<Part> = Vec::new();
         each_line(source, |line| {
-            let (length, ends) = (line.length, line.ends);
+            let (mut length, ends) = (line.length, line.ends);
             let is_blank = line.is_whole && line.is_blank();
             let damage = |problem, repairable| Damage { line: line.number, problem, repairable };
             match if is_blank { None } else { line.read().err() } {
@@ -118,6 +118,11 @@ impl Repaired {
                     self.kept += rows.len();
                     self.saved += rows.len();
                     let saved = Some(rows.into_iter().map(|(_, row)| row).collect());
+                    if line.mark > 0 {
+                        // The byte order mark stays in front of the log.
+                        parts.push(Part { length: line.mark, ends: true, saved: None });
+                        length -= line.mark;
+                    }
                     return parts.push(Part { length, ends, saved });
                 }
                 Some(Unread { problem, .. }) => self.left.push(damage(problem, false)),
@@ -227,6 +232,21 @@ mod tests {
             let (log, moved, done) = repaired(&damaged);
             assert_eq!((String::from_utf8(log).unwrap(), moved), (rows.clone(), aside));
             assert_eq!(done.kept, 2);
+        }
+    }
+
+    #[test]
+    fn byte_order_mark_stays_when_the_first_line_moves() {
+        let torn = &ROW[..30];
+        for (damaged, log, aside) in [
+            (format!("\u{feff}{torn}\n{ROW}\n"), format!("\u{feff}{ROW}\n"), format!("{torn}\n")),
+            (format!("\u{feff}{torn}{ROW}\n"), format!("\u{feff}{ROW}\n"), format!("{torn}{ROW}\n")),
+            (format!("\u{feff}{torn}"), "\u{feff}".to_owned(), format!("{torn}\n")),
+        ] {
+            let (kept, moved, done) = repaired(damaged.as_bytes());
+            assert_eq!((kept, moved), (log.clone().into_bytes(), aside.into_bytes()));
+            assert_eq!((done.moved.len(), done.moved[0].line), (1, 1));
+            assert_eq!(repaired(log.as_bytes()).2.moved_to, None);
         }
     }
 
