@@ -1,7 +1,7 @@
 //! Wall clock, and the random part of delays. The feature `simulation` lets a test replace both.
 //!
-//! Delivery, queue, server and what they read ask here for the time, so that a simulation repeats them by a seed. Random ids
-//! and secrets are the system's in any case.
+//! The clock of identity, queue, preflight, delivery and server, so that a simulation repeats them by a seed. Random ids
+//! and secrets always come from the operating system.
 
 use jiff::Timestamp;
 
@@ -61,18 +61,25 @@ mod simulated {
         Some(mixed ^ (mixed >> 31))
     }
 
+    /// Held by the one [`VirtualTime`] of this process.
+    static ALONE: Mutex<()> = Mutex::new(());
+
     /// Replaces the clock and the random numbers of this process until it is dropped. There is one at a time.
     #[derive(Debug)]
-    pub struct VirtualTime(());
+    pub struct VirtualTime {
+        _alone: MutexGuard<'static, ()>,
+    }
 
     impl VirtualTime {
-        /// Stops the clock at `now`; the random numbers are those of `seed`.
+        /// Stops the clock at `now`; the random numbers are those of `seed`. Waits until the `VirtualTime` of another thread is
+        /// dropped; a thread that holds one already must not begin a second.
         pub fn begin(now: Timestamp, seed: u64) -> Self {
+            let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
             *replaced() = Some(Replaced { now, random: seed });
-            Self(())
+            Self { _alone: alone }
         }
 
-        /// Moves the clock, which may be back.
+        /// Moves the clock by `by`, which may be negative.
         pub fn advance(&self, by: SignedDuration) {
             if let Some(replaced) = replaced().as_mut() {
                 replaced.now = replaced.now.saturating_add(by).unwrap_or(replaced.now);
@@ -90,10 +97,18 @@ mod simulated {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::{Mutex, MutexGuard, PoisonError};
+
+    /// The replaced random numbers belong to the whole process: one test at a time draws them.
+    fn alone() -> MutexGuard<'static, ()> {
+        static ALONE: Mutex<()> = Mutex::new(());
+        ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 
     #[cfg(feature = "simulation")]
     #[test]
     fn virtual_time_repeats_by_its_seed() {
+        let _alone = alone();
         let run = |seed| {
             let time = VirtualTime::begin(Timestamp::UNIX_EPOCH, seed);
             time.advance(jiff::SignedDuration::from_secs(7));
@@ -107,6 +122,7 @@ mod tests {
 
     #[test]
     fn random_fraction_is_below_one() {
+        let _alone = alone();
         assert_eq!(fraction(0), 0.0);
         assert!(fraction(u64::MAX) < 1.0);
         assert!((0.0..1.0).contains(&random_fraction()));

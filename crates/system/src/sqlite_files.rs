@@ -41,8 +41,8 @@ pub enum FileOutcome {
 /// Decides about an operation before it is carried out.
 pub type FileObserver = fn(&Path, FileOperation<'_>) -> FileOutcome;
 
-/// Lets `observer` decide about the operations of SQLite on every file that this process opens from now on. The first observer
-/// stays; false when SQLite accepts none.
+/// Lets `observer` decide about the operations of SQLite on every file that this process opens from now on. Returns whether
+/// SQLite accepts an observer. Only that of the first call is asked: a later one is ignored, and the result is the same.
 pub fn observe_sqlite_files(observer: FileObserver) -> bool {
     crate::platform::observe_sqlite_files(observer)
 }

@@ -56,7 +56,7 @@ fn files() -> MutexGuard<'static, Option<Files>> {
     FILES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Makes the observed file layer the default of this process. Returns whether it is.
+/// Makes the observed file layer the default of this process. Returns whether it is. Only the first observer is asked.
 pub(crate) fn observe_sqlite_files(observer: FileObserver) -> bool {
     let layer = LAYER.get_or_init(|| {
         // SAFETY: SQLite initialises itself, and its default file layer lives as long as the process.
@@ -123,7 +123,7 @@ unsafe extern "C" fn open_file(
     if let Some(path) = &path
         && flags & ffi::SQLITE_OPEN_CREATE != 0
         && !path.exists()
-        && let FileOutcome::Fails = ask(path, FileOperation::Create)
+        && ask(path, FileOperation::Create) != FileOutcome::Done
     {
         return ffi::SQLITE_CANTOPEN;
     }
@@ -199,7 +199,7 @@ unsafe extern "C" fn write(file: *mut ffi::sqlite3_file, data: *const c_void, le
     }
 }
 
-/// Nothing is flushed: an observer decides what a sync is worth.
+/// Flushes nothing; the observer decides the result.
 unsafe extern "C" fn sync(file: *mut ffi::sqlite3_file, _: c_int) -> c_int {
     match ask(&path_of_file(file), FileOperation::Sync) {
         FileOutcome::Done => ffi::SQLITE_OK,
