@@ -119,8 +119,8 @@ fn routes(
     Ok((app, router))
 }
 
-/// A server without a network, for tests: its caller carries requests and answers as bytes. Everything behind the socket is
-/// that of [`serve`]. Dropping it closes the store.
+/// A server without a network, for tests: `answer` handles requests as bytes. Parser, routes and store are those of
+/// [`serve`]; its background tasks and connection limits are absent. Dropping it closes the store.
 pub struct DetachedServer {
     app: Arc<App>,
     router: Router,
@@ -130,6 +130,9 @@ pub struct DetachedServer {
 
 impl DetachedServer {
     /// Locks and opens the store.
+    ///
+    /// # Errors
+    /// When another process holds the lock, or when data directory, store or runtime cannot be opened.
     pub fn open(config: ServerConfig) -> Result<Self, ServerError> {
         let lock = lock_store(&config)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
@@ -140,7 +143,7 @@ impl DetachedServer {
         Ok(Self { app, router, runtime, _lock: lock })
     }
 
-    /// Handles an HTTP request. Bytes that are none have an empty answer.
+    /// Handles an HTTP request. Returns no bytes if `request` is not an HTTP request.
     pub fn answer(&self, request: Vec<u8>) -> Vec<u8> {
         self.runtime.block_on(connection::exchange(request, self.router.clone(), &self.app))
     }
