@@ -147,7 +147,7 @@ impl FaultyDisk {
     }
 
     /// Repairs the disk, after the process that used it is gone; returns the fault, if it was met. After a power cut `random`
-    /// decide which of the unsynced changes are there.
+    /// decides which of the unsynced changes are there.
     ///
     /// # Errors
     /// When a file cannot be written.

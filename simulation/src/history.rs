@@ -509,13 +509,14 @@ impl<'t> HistoryRun<'t> {
         // Past the next attempt of a body from before the clock was set back.
         self.advance(DAY);
         for round in 0..ROUNDS {
+            problems.clear();
             // Past every pause that a server may have asked for.
             self.advance(2 * HOUR);
             // Named by the warning alone, at first. What the check at the start of a delivery cannot see is looked for by the last rounds.
             let asks_all = round >= ROUNDS / 2;
             for at in 0..self.machines.len() {
                 for account in 0..ACCOUNTS {
-                    problems = self.settle_account(at, account, asks_all)?;
+                    problems.extend(self.settle_account(at, account, asks_all)?);
                     let violations = std::mem::take(&mut self.facts().violations);
                     if !violations.is_empty() {
                         return Ok(violations);
@@ -538,7 +539,7 @@ impl<'t> HistoryRun<'t> {
                 .collect();
             if missing.is_empty() {
                 if asks_all {
-                    count(&mut self.met, "oracle: a loss of the server that only a full receipt check found");
+                    count(&mut self.met, "settle: needed a full receipt check");
                 }
                 return Ok(Vec::new());
             }

@@ -217,7 +217,7 @@ impl SimulatedMachine {
         let boundary = self.boundary();
         let observation = boundary.recovered(self.observe()?)?;
         let permit = observation.capture_permit()?;
-        self.keep_house(&observation)?;
+        self.write_legacy_pin(&observation)?;
         let place = self.place(project);
         let (uuid, slug) = (place.project_uuid.as_deref(), place.repo_slug.as_deref());
         if observation.config.consent(uuid, slug, place.checkout()) == Consent::OptedOut {
@@ -312,7 +312,7 @@ impl SimulatedMachine {
     }
 
     /// Leaves the pin of the legacy queue DB, as commands do after their gate.
-    fn keep_house(&self, observation: &Observation) -> Outcome<()> {
+    fn write_legacy_pin(&self, observation: &Observation) -> Outcome<()> {
         let rows =
             observation.legacy.map(|legacy| legacy.totals.total_rows() + legacy.totals.failure_log_rows);
         if rows.unwrap_or_default() > 0
@@ -344,7 +344,7 @@ impl SimulatedMachine {
     pub(crate) fn deliver(&self, by: DrainedBy) -> Outcome<DrainReport> {
         let (permit, observation) = self.egress()?;
         // As the command line does: a failure of this is a note.
-        let _ = self.keep_house(&observation);
+        let _ = self.write_legacy_pin(&observation);
         let _ = self.settle(observation.cure_permit());
         let options = DrainOptions { ask_always: by == DrainedBy::Command, by, ..DrainOptions::default() };
         let report = drain(permit, &self.context, &options, &mut ())?;
@@ -354,7 +354,7 @@ impl SimulatedMachine {
         Ok(report)
     }
 
-    /// An egress permit; what can be cured on the way, is.
+    /// An egress permit; migrates or recovers first where that is the only failure.
     fn egress(&self) -> Outcome<(EgressPermit, Observation)> {
         let boundary = self.boundary();
         let before = self.observe()?;
@@ -540,8 +540,9 @@ impl SimulatedMachine {
 
 fn texts(path: &Path, sql: &str) -> rusqlite::Result<Vec<String>> {
     let db = Connection::open_with_flags(path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    let mut select = db.prepare(sql)?;
-    // A number is shown as one.
+    // Without the cast, the row of a number would be missing.
+    let sql = format!("WITH shown(value) AS ({sql}) SELECT ifnull(CAST(value AS TEXT), 'NULL') FROM shown");
+    let mut select = db.prepare(&sql)?;
     let rows = select.query_map([], |row| row.get::<_, String>(0))?;
     Ok(rows.flatten().collect())
 }

@@ -71,7 +71,7 @@ const PAGES: [ProxyAnswer; 18] = [
 ];
 
 /// A defect for tests of the simulation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumString, strum::VariantArray)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display, strum::EnumString, strum::VariantArray)]
 pub enum BuiltInDefect {
     /// A proxy acknowledges the events of a batch in place of the server.
     AcknowledgedWithoutServer,

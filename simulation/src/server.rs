@@ -187,7 +187,7 @@ impl SimulatedServer {
         .into_bytes()
     }
 
-    /// What it holds, as its own routes tell; the server must run.
+    /// What it holds, read through its inspection routes; the server must run.
     ///
     /// # Errors
     /// When it does not answer.

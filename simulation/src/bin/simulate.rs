@@ -6,7 +6,7 @@
 //!
 //! Each history has a seed of its own: `--seed` is that of the first one, and the next ones follow it. Prints the seed
 //! first, a failing history with its steps, and at the end which faults happened. `--seed N --histories 1`
-//! repeats a history; `--trace` shows its steps though it violates nothing.
+//! repeats a history; `--trace` shows its steps though it violates nothing, and needs `--jobs 1`.
 //! `--defect` builds in one of `BuiltInDefect`, which histories have to find. Exits 1 when an invariant was violated.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is its output")]
 
@@ -51,7 +51,7 @@ mod unix {
         part: bool,
     }
 
-    /// What histories came to.
+    /// Totals of a run.
     #[derive(Default, Serialize, Deserialize)]
     struct Total {
         histories: u64,
@@ -74,7 +74,8 @@ mod unix {
     }
 
     fn args() -> Result<Args, Box<dyn Error>> {
-        let seed = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+        // Nanoseconds: the seeds of successive runs do not overlap.
+        let seed = u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos())?;
         let mut args = Args { histories: 1000, seed, jobs: 1, trace: false, defect: None, part: false };
         let mut given = std::env::args().skip(1);
         while let Some(name) = given.next() {
@@ -93,6 +94,9 @@ mod unix {
                 "--part" => args.part = true,
                 _ => return Err(format!("unknown option {name}").into()),
             }
+        }
+        if args.trace && args.jobs > 1 {
+            return Err("`--trace` needs `--jobs 1`".into());
         }
         Ok(args)
     }
@@ -152,11 +156,14 @@ mod unix {
         let share = args.histories.div_ceil(args.jobs);
         let mut parts = Vec::new();
         for job in 0..args.jobs {
-            let (first, count) =
-                (args.seed + job * share, share.min(args.histories.saturating_sub(job * share)));
-            let (first, count) = (first.to_string(), count.to_string());
+            let earlier = job.saturating_mul(share);
+            let first = args.seed.saturating_add(earlier).to_string();
+            let count = share.min(args.histories.saturating_sub(earlier)).to_string();
             let mut command = Command::new(std::env::current_exe()?);
             command.args(["--part", "--seed", &first, "--histories", &count]).stdout(Stdio::piped());
+            if let Some(defect) = args.defect {
+                command.args(["--defect", &defect.to_string()]);
+            }
             parts.push(command.spawn()?);
         }
         let mut total = Total::default();
