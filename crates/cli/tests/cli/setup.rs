@@ -54,6 +54,17 @@ fn setup_without_terminal_lists_failures_and_changes_nothing() {
     assert_eq!(difference(&before, &snapshot(world.user_home().parent().unwrap())), Vec::<String>::new());
 }
 
+/// A finding that follows from another has no remedy of its own.
+#[test]
+fn setup_prints_no_empty_remedy() {
+    let world = logged_in();
+    world.write_state("auth/session.json", b"no session at all");
+    let text = world.run(["sync", "setup"]).exits(2).stdout;
+    assert!(text.contains("auth_absent: session unreadable"), "{text}");
+    let labels = ["done:", "failed:", "not done:", "with --yes:", "by hand:", "or:"];
+    assert!(!text.lines().any(|line| labels.contains(&line.trim())), "{text}");
+}
+
 #[test]
 fn with_yes_safe_fixes_run_before_the_check() {
     let world = curable();

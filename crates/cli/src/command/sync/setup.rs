@@ -263,8 +263,10 @@ impl Render for SetupView {
         for step in &self.steps {
             let CheckFinding { code, detail, remedies } = &step.finding;
             let _ = writeln!(out, "{}: {}", name_of(&step.gate), printable(&format!("{code}: {detail}")));
-            let hint = remedies.first().map(Remedy::hint).unwrap_or_default();
-            let _ = writeln!(out, "  {}{}", step.outcome.label(), printable(&hint));
+            // A finding that follows from another has its remedy there.
+            if let Some(first) = remedies.first() {
+                let _ = writeln!(out, "  {}{}", step.outcome.label(), printable(&first.hint()));
+            }
             for line in step.said.iter().flat_map(|said| said.lines()) {
                 let _ = writeln!(out, "    {}", printable(line));
             }
