@@ -212,7 +212,7 @@ pub(crate) struct Principal {
     pub(crate) refresh_expires_at: Option<UnixMillis>,
     /// Number of rotations of the refresh token.
     pub(crate) generation: Option<u64>,
-    /// Whether [`super::LoginStore::mark_seen`] has recorded this access token.
+    /// Whether [`super::Store::mark_seen`] has recorded this access token.
     pub(crate) is_seen: bool,
 }
 

@@ -432,8 +432,9 @@ nonsense
             assert!(output.status.success() && text.contains("1 passed"), "{text}");
             return;
         }
-        let sentence =
-            || serde_json::json!({ "sum": [1, 2, 3], "at": jiff::Timestamp::UNIX_EPOCH }).to_string();
+        let sentence = || {
+            serde_json::json!({ "sum": [1, 2, 3], "at": jiff::Timestamp::UNIX_EPOCH.to_string() }).to_string()
+        };
         let before = (sentence(), resident());
         release_code();
         let after = resident();
