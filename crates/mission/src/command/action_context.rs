@@ -123,7 +123,7 @@ pub fn resolve(project: &Project, request: &ContextRequest) -> Result<ActionCont
         found.command("finalize_tasks", "agent mission finalize-tasks", &["--json"]);
         return Ok(found);
     }
-    let card = choose(&board.work_packages, request, slug)?;
+    let card = choose(&board.work_packages, request, slug, &found.warnings)?;
     let lane = board.lanes.iter().find(|lane| Some(&lane.lane_id) == card.lane_id.as_ref());
     found.describe(project, card, lane);
     match list_dependents(project, Some(slug), &card.work_package_id) {
@@ -134,8 +134,14 @@ pub fn resolve(project: &Project, request: &ContextRequest) -> Result<ActionCont
     Ok(found)
 }
 
-/// The work package that is named, else the first that waits for the action.
-fn choose<'a>(cards: &'a [Card], request: &ContextRequest, slug: &str) -> Result<&'a Card> {
+/// The work package that is named, else the first that waits for the action. When there is none, `warnings` of the
+/// mission may be the reason.
+fn choose<'a>(
+    cards: &'a [Card],
+    request: &ContextRequest,
+    slug: &str,
+    warnings: &[String],
+) -> Result<&'a Card> {
     let unknown = |problem: String, wp_id: Option<&str>| {
         MissionError::invalid(
             ErrorCode::WorkPackageNotFound,
@@ -157,7 +163,9 @@ fn choose<'a>(cards: &'a [Card], request: &ContextRequest, slug: &str) -> Result
     };
     let found = waiting.into_iter().find_map(|lane| cards().find(|card| card.lane == lane));
     let [first, second] = waiting.map(Lane::name);
-    found.ok_or_else(|| unknown(format!("no work package of {slug} is in {first} or {second}"), None))
+    let none = format!("no work package of {slug} is in {first} or {second}");
+    let problem = std::iter::once(&none).chain(warnings).map(String::as_str).collect::<Vec<_>>().join("; ");
+    found.ok_or_else(|| unknown(problem, None))
 }
 
 impl ActionContext {

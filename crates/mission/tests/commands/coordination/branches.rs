@@ -103,6 +103,14 @@ fn missing_branch_is_reported_and_its_packages_are_unknown() {
     }
     let listed = list(&mission.world.project(), Some(&mission.slug), None).unwrap();
     assert_eq!((listed.tasks[1].lane.name(), listed.warnings[0].as_str()), ("unknown", warning.as_str()));
+    let review = mission::command::action_context::ContextRequest {
+        action: "review".to_owned(),
+        mission: Some(mission.slug.clone()),
+        wp_id: None,
+        agent: None,
+    };
+    let none = mission::command::action_context::resolve(&mission.world.project(), &review).unwrap_err();
+    assert!(none.to_string().contains(warning), "{none}");
     // Every command that writes on top of the log.
     let (project, clock) = (mission.world.project(), &mission.world.clock);
     assert!(materialize(&project, Some(&mission.slug), clock).is_err());
