@@ -18,6 +18,7 @@
 //! | [`placeholder_check`] | whether `spec.md` and `plan.md` have content |
 //! | [`transition`] | which changes of [`lane`]s are allowed |
 //! | [`log`] | `status.events.jsonl` |
+//! | `log_place` | the location of lane rows, and why it is not certain |
 //! | [`mission_log`] | where a mission's rows are: checkout, branch or worktree |
 //! | [`dossier`] | artifacts, and which of them travel |
 //! | [`front_matter`] | work package files |
@@ -57,6 +58,7 @@ pub mod graph;
 pub mod hand_over;
 pub mod instant;
 pub mod log;
+mod log_place;
 pub mod merge;
 pub mod meta;
 pub mod mission_log;

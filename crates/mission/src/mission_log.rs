@@ -17,11 +17,9 @@ use crate::git::objects::{ObjectReader, TreeFile};
 use crate::git::{check_may_commit, commit, commit_undoably, in_worktree};
 use crate::log::repair::{self, Repaired};
 use crate::log::{self, FILE, Log, MAX_BYTES, Row};
+use crate::log_place::{LogPlace, Unclear, label};
 use crate::project::{MISSIONS, MissionDirectory, Project};
-use crate::remedies::ErrorCode;
 use crate::snapshot::{self, Snapshot, reduce};
-use contract::Remedy;
-use contract::remedy::{shell_line, shell_word};
 use std::collections::HashSet;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
@@ -45,88 +43,6 @@ pub struct MissionLog {
     seed: Option<Vec<u8>>,
     /// What the rows add up to, once that was asked for.
     snapshot: OnceLock<Snapshot>,
-}
-
-/// Location of the lane rows.
-#[derive(Clone, Debug, Default)]
-enum LogPlace {
-    /// In the checkout, with everything else.
-    #[default]
-    Checkout,
-    /// In the worktree that has the coordination branch checked out.
-    Worktree { directory: PathBuf, project: Box<Project> },
-    /// On the coordination branch, which no worktree has checked out; and the mission's path there.
-    Branch { tip: Tip, path: String },
-    /// Not certain, so that nothing is written. `commits` are read.
-    Unclear { problem: Unclear, commits: Vec<(String, String)>, path: String },
-}
-
-/// Reason why the location of the lane rows is not certain.
-#[derive(Clone, Debug)]
-enum Unclear {
-    Missing {
-        branch: String,
-        meta: PathBuf,
-    },
-    Diverged {
-        branch: String,
-        names: Vec<String>,
-    },
-    /// It, or its name, cannot be read.
-    Unread {
-        problem: String,
-    },
-}
-
-impl Unclear {
-    fn error(&self) -> MissionError {
-        match self {
-            Self::Missing { branch, meta } => {
-                let meta = contract::text::path(meta);
-                MissionError::Coordination {
-                    code: ErrorCode::CoordinationBranchMissing,
-                    problem: format!(
-                        "coordination branch `{branch}` is missing: no local and no remote-tracking branch has the name \
-                         that {meta} gives"
-                    ),
-                    branch: branch.clone(),
-                    remedies: vec![
-                        Remedy::Advice(format!(
-                            "recreate the branch: `git fetch REMOTE {}` if a remote has it; else `{}` with its last \
-                             commit, which `git fsck --no-reflogs` lists as dangling while git keeps it; else `{}`, which \
-                             starts from the rows of this checkout and has no others",
-                            shell_word(&format!("{branch}:{branch}")),
-                            shell_line(["git", "branch", branch, "COMMIT"]),
-                            shell_line(["git", "branch", branch])
-                        )),
-                        Remedy::Advice(format!(
-                            "or, if the mission is merged, remove the key `coordination_branch` from {meta}"
-                        )),
-                    ],
-                }
-            }
-            Self::Unread { problem } => MissionError::rule(ErrorCode::GitUnreadable, problem),
-            Self::Diverged { branch, names } => MissionError::Coordination {
-                code: ErrorCode::CoordinationBranchDiverged,
-                problem: format!(
-                    "coordination branch `{branch}` has no local branch, and its remote-tracking branches differ: {}",
-                    names.join(", ")
-                ),
-                branch: branch.clone(),
-                remedies: names
-                    .iter()
-                    .take(1)
-                    .map(|name| {
-                        Remedy::Advice(format!(
-                            "create the local branch from the one to continue on, for example \
-                             `{}`, and merge the others into it",
-                            shell_line(["git", "branch", "--track", branch, name])
-                        ))
-                    })
-                    .collect(),
-            },
-        }
-    }
 }
 
 /// Reads the logs of the missions of a project: however many, git is started at most twice by one thread.
@@ -437,32 +353,6 @@ impl<'p> LogReader<'p> {
             }
         }
     }
-}
-
-impl LogPlace {
-    /// Whether every row is read.
-    fn is_whole(&self) -> bool {
-        !matches!(self, Self::Unclear { problem: Unclear::Missing { .. } | Unclear::Unread { .. }, .. })
-    }
-
-    /// Name of the log in messages: a path, or `<branch>:<path>` as `git show` takes it.
-    fn label(&self) -> PathBuf {
-        match self {
-            Self::Checkout => PathBuf::from(FILE),
-            Self::Worktree { directory, .. } => directory.join(FILE),
-            Self::Branch { tip, path } => label(tip.upstream.as_deref().unwrap_or(&tip.branch), path),
-            Self::Unclear { problem: Unclear::Unread { .. }, .. } => PathBuf::from(FILE),
-            Self::Unclear {
-                problem: Unclear::Missing { branch, .. } | Unclear::Diverged { branch, .. },
-                path,
-                ..
-            } => label(branch, path),
-        }
-    }
-}
-
-fn label(branch: &str, path: &str) -> PathBuf {
-    PathBuf::from(format!("{branch}:{path}/{FILE}"))
 }
 
 fn is_same(a: &Path, b: &Path) -> bool {

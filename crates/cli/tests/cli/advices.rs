@@ -121,9 +121,9 @@ const ROWS: &[(&str, &str, How)] = &[
     ("system/src/private_file.rs", "writable for this user", Names("{path}")),
     ("identity/src/ci_token.rs", "to a valid token", Cured(token_is_unset)),
     // Followed in the states that print them: mission/tests/commands/coordination.
-    ("mission/src/mission_log.rs", "create the local branch", Names("`{}`, and merge the others")),
-    ("mission/src/mission_log.rs", "recreate the branch", Names("`git fetch REMOTE {}`")),
-    ("mission/src/mission_log.rs", "if the mission is merged", Names("`coordination_branch`")),
+    ("mission/src/log_place.rs", "create the local branch", Names("`{}`, and merge the others")),
+    ("mission/src/log_place.rs", "recreate the branch", Names("`git fetch REMOTE {}`")),
+    ("mission/src/log_place.rs", "if the mission is merged", Names("`coordination_branch`")),
     ("mission/src/remedies.rs", "recreate the branch with", Names("`coordination_branch`")),
     ("mission/src/remedies.rs", "choose one of them", Names("`git branch --track BRANCH REMOTE/BRANCH`")),
     ("mission/src/remedies.rs", "end the program that moves", Names("`git log -g BRANCH`")),
