@@ -180,6 +180,11 @@ impl Meta {
         self.text("mission_id").map(str::trim).filter(|id| !id.is_empty())
     }
 
+    /// `created_at`, as written.
+    pub(crate) fn created_at(&self) -> Option<&str> {
+        self.text("created_at")
+    }
+
     /// `mission_slug`, as written.
     pub fn mission_slug(&self) -> Option<&str> {
         self.text("mission_slug")

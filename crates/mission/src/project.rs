@@ -2,9 +2,11 @@
 //!
 //! Reads only.
 
+use crate::clock::Moment;
 use crate::dialect::Dialect;
 use crate::document::{check_directory, read_names};
 use crate::error::{MissionError, Result, chain};
+use crate::instant::Instant;
 use crate::log::{self, Log};
 use crate::meta::{Meta, read_meta};
 use crate::remedies::ErrorCode;
@@ -54,6 +56,16 @@ impl MissionDirectory {
     /// Aggregate id of events about the mission: its id, else its slug.
     pub fn aggregate_id(&self) -> &str {
         self.mission_id().unwrap_or(&self.slug)
+    }
+
+    /// Time of its creation: that of `meta.json`, else the one in its id, else the Unix epoch.
+    pub(crate) fn created_at(&self) -> String {
+        let written = self.meta.as_ref().and_then(|meta| Instant::parse(meta.created_at()?)?.iso());
+        let in_id = || {
+            let id = ulid::Ulid::from_string(self.mission_id()?).ok()?;
+            Some(Moment(jiff::Timestamp::from_millisecond(id.timestamp_ms().try_into().ok()?).ok()?).iso())
+        };
+        written.or_else(in_id).unwrap_or_else(|| Moment(jiff::Timestamp::UNIX_EPOCH).iso())
     }
 
     /// The branch its work lands on, for every command: that of `meta.json`, else the branch that is checked

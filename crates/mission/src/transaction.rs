@@ -433,14 +433,12 @@ impl Change {
             aggregate_id: self.mission.aggregate_id(),
             meta: self.mission.meta.as_ref(),
             repo_slug: origin.repo_slug.as_deref(),
-            branch: project.git().branch(),
-            commit: project.git().commit(),
         };
         let facts = self.recorded.iter().chain(&self.rows);
         let drafts: Vec<_> = facts.filter_map(|row| draft_of_row(row, &background)).collect();
         let add_draft = |preparing: &mut Preparing, stamp: &mut Stamp, draft: Draft| {
             let witness = Witness::LogRow { log: self.log_path(), event_id: draft.event_id.clone() };
-            preparing.add(draft_to_row(draft, origin, stamp, witness)?)
+            preparing.add(draft_to_row(draft, &self.mission.slug, origin, stamp, witness)?)
         };
         if self.rows_only {
             let mut stamp = stamp(outgoing, drafts.len() as u64)?;
@@ -492,9 +490,10 @@ impl Change {
             let witness =
                 Witness::File { path: file.clone(), sha256: crate::dossier::index::sha256_hex(bytes) };
             let draft = draft_of_history(entry, clock.ulid(), clock.now().iso());
-            preparing.add(draft_to_row(draft, origin, &mut stamp, witness)?)?;
+            preparing.add(draft_to_row(draft, &self.mission.slug, origin, &mut stamp, witness)?)?;
         }
-        for row in plan_dossier_rows(&documents, origin, &mut stamp, clock, &mut memory)? {
+        let is_known = |id: &str| preparing.writer.knows_event(id).map_err(refused);
+        for row in plan_dossier_rows(&documents, origin, &mut stamp, known.lost, is_known, &mut memory)? {
             preparing.add(row)?;
         }
         preparing.store()?;
@@ -655,12 +654,12 @@ fn stamp(outgoing: &Outgoing<'_>, count: u64) -> Result<Stamp> {
     let machine = Machine::observe();
     let node_id = identity::project::node_id(&machine, outgoing.environment);
     if count == 0 {
-        return Ok(Stamp { node_id, lamport: 0, first: None });
+        return Ok(Stamp { node_id, lamport: 0 });
     }
     let reading = identity::lamport::draw(outgoing.home, count, 0, &node_id).map_err(|error| {
         MissionError::Capture { problem: chain(&error), exit: error.exit(), remedy: error.remedy() }
     })?;
-    Ok(Stamp { node_id: reading.node_id, lamport: reading.value, first: None })
+    Ok(Stamp { node_id: reading.node_id, lamport: reading.value })
 }
 
 pub(crate) fn refused(error: QueueError) -> MissionError {

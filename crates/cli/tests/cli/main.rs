@@ -37,6 +37,7 @@ mod queue_moves;
 mod queue_repairs;
 mod queue_verbs;
 mod read_only;
+mod recapture;
 mod reference_homes;
 mod reference_migrations;
 mod reference_transcript;

@@ -21,7 +21,7 @@ use queue::{BatchLimits, Kind, Outcome, OutgoingEvent, RecordedRequest, RowOutco
 use std::borrow::Cow;
 
 /// Reason of an event that is parked as a conflict.
-const CONTENT_DIFFERS: &str = "the server holds other content under this id and keeps it";
+const CONTENT_DIFFERS: &str = "the server holds other content under this id and keeps it; an earlier release may have captured the same fact";
 
 /// So many accepted batches are recorded together, or fewer as soon as they hold [`TOGETHER_ROWS`]: a commit takes
 /// longer than a small batch.

@@ -52,11 +52,21 @@ impl Memory {
         self.documents.get(path).is_some_and(|known| known == sha256)
     }
 
+    /// Whether the document at `path` was captured with another hash last.
+    pub(crate) fn holds_other(&self, path: &str, sha256: &str) -> bool {
+        self.documents.get(path).is_some_and(|known| known != sha256)
+    }
+
     /// Forgets these documents: they are captured again.
     pub(crate) fn forget(&mut self, paths: &[String]) {
         for path in paths {
             self.documents.remove(path);
         }
+    }
+
+    /// Whether another snapshot was the last one.
+    pub(crate) fn holds_other_snapshot(&self, hash: &str) -> bool {
+        self.snapshot.as_deref().is_some_and(|known| known != hash)
     }
 
     /// Whether this was the last snapshot.

@@ -1,9 +1,12 @@
 //! Events and bodies of a mission's documents: only what changed since the last capture.
+//!
+//! A document has no row in the log, so its events have no id and no time of their own. The id is derived from the
+//! content of the event, and the time is that of the mission: whoever captures the same content makes the same event.
+//! Content that comes back after other content is one more fact, and the id has a number of its own.
 
 use super::captured_cache::Memory;
-use super::envelope::{Origin, Stamp, draft_to_row};
+use super::envelope::{Origin, Stamp, derived_id, draft_to_row};
 use super::payload::Draft;
-use crate::clock::{Clock, Moment};
 use crate::dossier::{Artifact, BodyVerdict, Dossier, MANIFEST_VERSION, Overlay, judge_body};
 use crate::error::Result;
 use crate::project::MissionDirectory;
@@ -65,23 +68,40 @@ impl Documents<'_> {
     }
 }
 
-/// The rows for what changed since `memory`, and `memory` as it will be once they are confirmed.
+/// The rows for what changed since `memory`, and `memory` as it will be once they are confirmed. The documents in `lost`
+/// are captured under new ids; `is_known` answers whether the queue has an event.
 pub(crate) fn plan_dossier_rows(
     documents: &Documents<'_>,
     origin: &Origin,
     stamp: &mut Stamp,
-    clock: &Clock,
+    lost: &[String],
+    mut is_known: impl FnMut(&str) -> Result<bool>,
     memory: &mut Memory,
 ) -> Result<Vec<NewRow>> {
     let namespace = documents.namespace(&origin.project_uuid);
-    let now = clock.now();
+    let at = documents.mission.created_at();
+    let slug = documents.mission.slug.as_str();
+    let mut identify = |draft: &mut Draft, is_repeated: bool| -> Result<()> {
+        let (payload, mut number) = (contract::json::sorted_line(&draft.payload), 0_u64);
+        loop {
+            let (project, repo) = (origin.project_slug.as_str(), origin.repo_slug.as_deref().unwrap_or(""));
+            draft.event_id = derived_id([draft.event_type, project, repo, &payload, &number.to_string()]);
+            if !is_repeated || !is_known(&draft.event_id)? {
+                return Ok(());
+            }
+            number += 1;
+        }
+    };
     let (mut rows, mut bodies, mut unsettled) = (Vec::new(), Vec::new(), Vec::new());
     let mut last_witness = None;
     for artifact in documents.changed(memory) {
         let witness = documents.witness(artifact);
         last_witness = Some(witness.clone());
-        let draft = indexed(documents, &namespace, artifact, clock, now);
-        rows.push(draft_to_row(draft, origin, stamp, witness)?);
+        let mut draft = indexed(documents, &namespace, artifact, &at);
+        let is_repeated =
+            memory.holds_other(&artifact.path, &artifact.sha256) || lost.contains(&artifact.path);
+        identify(&mut draft, is_repeated)?;
+        rows.push(draft_to_row(draft, slug, origin, stamp, witness)?);
         match judge_body(&documents.mission.path, artifact, documents.overlay) {
             BodyVerdict::Travels(text) => bodies.push(body(documents, origin, artifact, text)),
             BodyVerdict::Stays(reason) if reason.is_momentary() => unsettled.push(artifact.path.clone()),
@@ -93,12 +113,11 @@ pub(crate) fn plan_dossier_rows(
         let witness =
             last_witness.or_else(|| documents.dossier.present().next().map(|first| documents.witness(first)));
         if let Some(witness) = witness {
-            rows.push(draft_to_row(
-                snapshot(documents, &namespace, &hash, clock, now),
-                origin,
-                stamp,
-                witness,
-            )?);
+            let mut draft = snapshot(documents, &namespace, &hash, &at);
+            identify(&mut draft, memory.holds_other_snapshot(&hash))?;
+            draft.aggregate_id = format!("{slug}:{}", draft.event_id);
+            draft.payload["context_diagnostics"]["snapshot_id"] = draft.event_id.clone().into();
+            rows.push(draft_to_row(draft, slug, origin, stamp, witness)?);
         }
     }
     let settled = documents.dossier.present().filter(|artifact| !unsettled.contains(&artifact.path));
@@ -109,19 +128,14 @@ pub(crate) fn plan_dossier_rows(
     Ok(rows)
 }
 
-fn indexed(
-    documents: &Documents<'_>,
-    namespace: &Value,
-    artifact: &Artifact,
-    clock: &Clock,
-    now: Moment,
-) -> Draft {
+/// The event of a document, without its id.
+fn indexed(documents: &Documents<'_>, namespace: &Value, artifact: &Artifact, at: &str) -> Draft {
     Draft {
-        event_id: clock.ulid(),
+        event_id: String::new(),
         event_type: kind::DOSSIER_ARTIFACT_INDEXED,
         aggregate_type: "MissionDossier",
         aggregate_id: format!("{}:{}", documents.mission.slug, artifact.path),
-        timestamp: now.iso(),
+        timestamp: at.to_owned(),
         payload: json!({
             "namespace": namespace,
             "artifact_id": {
@@ -130,7 +144,7 @@ fn indexed(
                 "artifact_class": artifact.class.name(),
             },
             "content_ref": { "algorithm": "sha256", "hash": artifact.sha256, "size_bytes": artifact.size },
-            "indexed_at": now.iso(),
+            "indexed_at": at,
             "context_diagnostics": {
                 "artifact_key": artifact.key,
                 "required_status": if artifact.required { "required" } else { "optional" },
@@ -139,8 +153,8 @@ fn indexed(
     }
 }
 
-fn snapshot(documents: &Documents<'_>, namespace: &Value, hash: &str, clock: &Clock, now: Moment) -> Draft {
-    let id = clock.ulid();
+/// The event of all documents together, without its id, which is also that of its subject and of the snapshot.
+fn snapshot(documents: &Documents<'_>, namespace: &Value, hash: &str, at: &str) -> Draft {
     let count = |required: bool, present: bool| {
         let matches = |artifact: &&Artifact| artifact.required == required && (artifact.is_text || !present);
         documents.dossier.artifacts.iter().filter(matches).count()
@@ -149,17 +163,16 @@ fn snapshot(documents: &Documents<'_>, namespace: &Value, hash: &str, clock: &Cl
     Draft {
         event_type: kind::DOSSIER_SNAPSHOT_COMPUTED,
         aggregate_type: "MissionDossier",
-        aggregate_id: format!("{}:{id}", documents.mission.slug),
-        timestamp: now.iso(),
+        aggregate_id: String::new(),
+        timestamp: at.to_owned(),
         payload: json!({
             "namespace": namespace,
             "snapshot_hash": hash,
             "artifact_count": documents.dossier.artifacts.len(),
             "anomaly_count": anomalies,
-            "computed_at": now.iso(),
+            "computed_at": at,
             "algorithm": "sha256",
             "context_diagnostics": {
-                "snapshot_id": id,
                 "completeness_status": if anomalies == 0 { "complete" } else { "incomplete" },
                 "required_artifacts": count(true, false).to_string(),
                 "required_present": count(true, true).to_string(),
@@ -167,7 +180,7 @@ fn snapshot(documents: &Documents<'_>, namespace: &Value, hash: &str, clock: &Cl
                 "optional_present": count(false, true).to_string(),
             },
         }),
-        event_id: id,
+        event_id: String::new(),
     }
 }
 

@@ -1,10 +1,14 @@
 //! The envelope around an event, and the judgement of the published contract on both.
+//!
+//! Invariant: apart from what the capturing machine fills in (clock, node, build, branch, head, team), an envelope is a
+//! function of the fact. So a fact that is captured again, by `sync capture --history` or in a clone, is the same event.
 
 use super::payload::Draft;
 use crate::error::{MissionError, Result};
 use contract::ExitCode;
 use contract::event::{Envelope, SCHEMA_VERSION};
 use queue::{NewRow, Witness};
+use sha2::{Digest, Sha256};
 
 /// The origin of a command's events: the same for all of them.
 #[derive(Clone, Debug)]
@@ -40,6 +44,18 @@ impl Origin {
     }
 }
 
+/// The id that `parts` lead to, the same wherever it is made.
+pub(crate) fn derived_id<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    let mut id = [0; 16];
+    id.copy_from_slice(&hash.finalize()[..16]);
+    ulid::Ulid::from_bytes(id).to_string()
+}
+
 /// Order of the events of a command.
 #[derive(Clone, Debug)]
 pub(crate) struct Stamp {
@@ -47,25 +63,24 @@ pub(crate) struct Stamp {
     pub(crate) node_id: String,
     /// The next value of its clock.
     pub(crate) lamport: u64,
-    /// The first event of the command; later ones were caused by it.
-    pub(crate) first: Option<String>,
 }
 
 impl Stamp {
     /// A stamp that orders nothing, to judge a row before a clock value is drawn for it.
     pub(crate) fn trial() -> Self {
-        Self { node_id: "trial".to_owned(), lamport: 0, first: None }
+        Self { node_id: "trial".to_owned(), lamport: 0 }
     }
 }
 
-/// The row of the queue for `draft`.
+/// The row of the queue for `draft`, a fact of the mission `mission_slug`. All events of a mission have one correlation
+/// id, which is what leads from an event that does not name its mission to those that do.
 pub(crate) fn draft_to_row(
     draft: Draft,
+    mission_slug: &str,
     origin: &Origin,
     stamp: &mut Stamp,
     witness: Witness,
 ) -> Result<NewRow> {
-    let event_id = draft.event_id.clone();
     let envelope = Envelope {
         event_type: draft.event_type.to_owned(),
         aggregate_id: draft.aggregate_id,
@@ -75,8 +90,8 @@ pub(crate) fn draft_to_row(
         payload: draft.payload,
         node_id: stamp.node_id.clone(),
         lamport_clock: stamp.lamport,
-        causation_id: stamp.first.clone(),
-        correlation_id: stamp.first.clone().unwrap_or_else(|| event_id.clone()),
+        causation_id: None,
+        correlation_id: derived_id(["mission", &origin.project_uuid.to_lowercase(), mission_slug]),
         timestamp: draft.timestamp,
         team_slug: Some(origin.team_id.clone()),
         project_uuid: Some(origin.project_uuid.clone()),
@@ -84,10 +99,9 @@ pub(crate) fn draft_to_row(
         git_branch: origin.git_branch.clone(),
         head_commit_sha: origin.head_commit_sha.clone(),
         repo_slug: origin.repo_slug.clone(),
-        event_id,
+        event_id: draft.event_id,
     };
     stamp.lamport += 1;
-    stamp.first.get_or_insert_with(|| envelope.event_id.clone());
     let event = envelope.validate().map_err(|rejection| MissionError::Capture {
         problem: format!("the event {} breaks the published contract: {rejection}", draft.event_type),
         exit: ExitCode::Failed,

@@ -6,10 +6,11 @@
 //! | [`payload`] | what of a local row travels: an allow-list per event type |
 //! | `envelope` | the envelope around it, judged by the published contract |
 //! | `dossier` | events and bodies of the documents |
-//! | `memory` | which documents this checkout captured last |
+//! | `captured_cache` | which documents this checkout captured last |
 //!
 //! Invariants. Nothing here can open a queue without a [`CapturePermit`]. An event derived from a log row has that
-//! row's id. A payload has only keys of its allow-list. Every event is valid under the published contract before
+//! row's id, and an event about documents an id that is derived from its content; so a second capture is a duplicate
+//! for queue and server. A payload has only keys of its allow-list. Every event is valid under the published contract before
 //! anything is written.
 
 mod captured_cache;

@@ -4,7 +4,7 @@
 //! absolute path and no host is sent, and a person's name only where the contract requires an actor.
 
 use crate::log::{FactKind, FactRow, LaneRow, Row};
-use crate::meta::{Meta, MissionNumber};
+use crate::meta::Meta;
 use crate::outgoing::table::{Travels, row_travels};
 use contract::event::kind;
 use serde_json::{Map, Value, json};
@@ -35,10 +35,6 @@ pub(crate) struct Background<'a> {
     pub(crate) meta: Option<&'a Meta>,
     /// `owner/repo`.
     pub(crate) repo_slug: Option<&'a str>,
-    /// The branch that is checked out.
-    pub(crate) branch: Option<&'a str>,
-    /// Its head.
-    pub(crate) commit: Option<&'a str>,
 }
 
 /// The event of a row that will be in the log; none when the row stays.
@@ -83,7 +79,8 @@ fn draft_of_lane_row(row: &LaneRow, event_type: &'static str, background: &Backg
     }
 }
 
-/// Evidence as the contract requires it: at least one repository, and the review.
+/// Evidence as the contract requires it: at least one repository, and the review. A row without repositories names the
+/// branch that the mission lands on and no commit: what is checked out is not known once the row is captured again.
 fn evidence_of(evidence: &Value, background: &Background<'_>) -> Value {
     let strings = |value: &Value, keys: &[&str]| -> Value {
         let pairs = keys.iter().filter_map(|key| Some(((*key).to_owned(), value.get(key)?.clone())));
@@ -97,8 +94,8 @@ fn evidence_of(evidence: &Value, background: &Background<'_>) -> Value {
     if repos.is_empty() {
         repos.push(json!({
             "repo": background.repo_slug.unwrap_or("local"),
-            "branch": background.branch.unwrap_or("unknown"),
-            "commit": background.commit.unwrap_or("unknown"),
+            "branch": background.meta.and_then(Meta::target_branch).unwrap_or("unknown"),
+            "commit": "unknown",
         }));
     }
     let review = evidence.get("review").map(|review| strings(review, &["reviewer", "verdict", "reference"]));
@@ -133,12 +130,12 @@ fn draft_of_fact(row: &FactRow, event_type: &'static str, background: &Backgroun
     let mut payload: Map<String, Value> =
         allowed.iter().filter_map(|key| Some(((*key).to_owned(), row.payload.get(*key)?.clone()))).collect();
     if row.kind == FactKind::MissionCreated {
-        let number = match background.meta.map(Meta::mission_number) {
-            Some(Ok(MissionNumber::Assigned(number))) if number >= 1 => Value::from(number),
-            _ => Value::Null,
-        };
+        // Not that of `meta.json`, which a merge assigns later.
+        let written = row.payload.get("mission_number").cloned().unwrap_or_default();
+        let number = written.as_i64().or_else(|| written.as_str()?.trim().parse().ok());
+        let number = number.filter(|number| *number >= 1);
         let mission_type = background.meta.map_or(crate::meta::DEFAULT_TYPE, Meta::mission_type);
-        payload.insert("mission_number".into(), number);
+        payload.insert("mission_number".into(), number.into());
         payload.insert("mission_type".into(), mission_type.into());
         payload.insert("wp_count".into(), 0.into());
     }

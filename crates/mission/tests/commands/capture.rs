@@ -32,7 +32,7 @@ fn create_captures_each_fact_once_under_its_row_id() {
     assert!(events[0]["payload"].get("actor").is_none());
     assert_eq!(events[0]["team_slug"], "team-PRIV-01");
     assert!(events[1]["payload"].get("artifact_path").is_none());
-    assert_eq!(events[1]["causation_id"], events[0]["event_id"]);
+    assert_eq!(events[1]["correlation_id"], events[0]["correlation_id"]);
     assert_eq!(types(&events).iter().filter(|kind| **kind == "MissionDossierSnapshotComputed").count(), 1);
     assert_eq!(world.bodies(), ["spec.md"]);
     let captured = created.capture.captured.unwrap();

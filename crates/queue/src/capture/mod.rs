@@ -133,6 +133,12 @@ impl Writer {
         self.store.read("read", |tx| unindexed::paths(tx, project_uuid, mission_slug))
     }
 
+    /// Whether an event of this id waits, was delivered, or is parked with the server's answer: [`Writer::prepare`]
+    /// stores no second one.
+    pub fn knows_event(&mut self, event_id: &str) -> Result<bool, QueueError> {
+        self.store.read("read", |tx| Ok(prepared::is_known_event(tx, event_id)?))
+    }
+
     /// Stores the rows as prepared, in one transaction: disk full, a read-only home and capacity show
     /// here, before the local write. Nothing leaves until [`Writer::confirm`].
     ///

@@ -42,11 +42,11 @@ pub(crate) fn insert(tx: &Transaction<'_>, command: &str, capture: &Capture) -> 
     let (mut stored, mut already) = (0, 0);
     for row in &capture.rows {
         let (kind, key) = (row.kind(), row.key());
-        let waits = match &row.content {
-            Content::Event(event) => is_waiting_event(tx, event.id())?,
-            Content::Body(body) => is_waiting_body(tx, body)?,
+        let is_known = match &row.content {
+            Content::Event(event) => is_known_event(tx, event.id())?,
+            Content::Body(body) => is_waiting_body(tx, body)? || has_an_answer(tx, kind, &key)?,
         };
-        if waits || has_an_answer(tx, kind, &key)? {
+        if is_known {
             already += 1;
             continue;
         }
@@ -90,8 +90,10 @@ fn has_an_answer(conn: &Connection, kind: Kind, key: &str) -> rusqlite::Result<b
     .exists(params![kind.stored(), key, reason::NOT_IN_LOG])
 }
 
-fn is_waiting_event(conn: &Connection, event_id: &str) -> rusqlite::Result<bool> {
-    conn.prepare_cached("SELECT 1 FROM queue WHERE event_id = ?1")?.exists([event_id])
+/// Whether an event is not captured again.
+pub(crate) fn is_known_event(conn: &Connection, event_id: &str) -> rusqlite::Result<bool> {
+    let waits = conn.prepare_cached("SELECT 1 FROM queue WHERE event_id = ?1")?.exists([event_id])?;
+    Ok(waits || has_an_answer(conn, Kind::Event, event_id)?)
 }
 
 fn is_waiting_body(conn: &Connection, body: &ArtifactBody) -> rusqlite::Result<bool> {

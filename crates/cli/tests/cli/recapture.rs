@@ -1,0 +1,123 @@
+//! Facts that are captured again, after the queue DB was lost or in a repository without its caches, are the events
+//! that the server has. The real program and a real server.
+
+use crate::worlds::with_server;
+use contract::Scope;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use testkit::mission::{Mission, SPEC};
+use testkit::world::USER;
+use testkit::{Server, World};
+
+fn queue(world: &World, server: &Server) -> PathBuf {
+    world.home().scoped_queue(&Scope::new(&server.url(), USER, &server.team))
+}
+
+fn run(world: &World, mission: &Mission, argv: &[&str]) {
+    world.run(argv.iter().copied().chain(["--mission", &mission.slug])).exits(0);
+}
+
+/// A mission of which nothing is captured before its planning; its lane rows are on a branch when `topology` says so.
+fn planned(world: &World, topology: &str) -> Mission {
+    let slug =
+        world.run(["agent", "mission", "create", "sample", "--json"]).exits(0).json()["mission_slug"].clone();
+    let slug = slug.as_str().unwrap().to_owned();
+    let mission = Mission { path: world.work().join("kitty-specs").join(&slug), slug };
+    if topology == "coord" {
+        let branch = format!("kitty/mission-{}", mission.slug);
+        let mut meta: Value = serde_json::from_str(&mission.read("meta.json")).unwrap();
+        meta["coordination_branch"] = json!(branch);
+        meta["topology"] = json!(topology);
+        mission.write("meta.json", &meta.to_string());
+        let _ = world.run_program("git", ["branch", &branch]).exits(0);
+    }
+    mission.specified(world).planned().with_tasks();
+    run(world, &mission, &["agent", "mission", "finalize-tasks"]);
+    mission
+}
+
+/// Takes a work package to `approved`, with a commit between the moves, and a document to and fro.
+fn worked(world: &World, mission: &Mission) {
+    let moved = |lane: &str, more: &[&str]| {
+        let argv = ["agent", "tasks", "move-task", "WP01", "--to", lane, "--agent", "dev", "--force"];
+        run(world, mission, &[&argv, more].concat());
+    };
+    moved("in_progress", &[]);
+    mission.write("spec.md", &format!("{SPEC}\nMore.\n"));
+    moved("for_review", &["--note", "see src"]);
+    mission.write("spec.md", SPEC);
+    run(world, mission, &["agent", "tasks", "add-history", "WP01", "--note", "it rings"]);
+    moved("approved", &["--reviewer", "rev", "--approval-ref", "#1", "--note", "heard it"]);
+}
+
+/// Captures the mission as the repair advises, and delivers: nothing is new to the server, and nothing is parked.
+#[track_caller]
+fn captured_again(world: &World, server: &Server, mission: &Mission) {
+    let before = server.held();
+    let captured =
+        world.run(["sync", "capture", "--history", &mission.slug, "--yes", "--json"]).exits(0).json();
+    assert!(captured["capture"]["events"].as_u64() > Some(10), "{captured:#}");
+    let now = world.run(["sync", "now", "--json"]).exits(0).json();
+    assert_eq!((&now["events"]["delivered"], &now["events"]["parked"]), (&json!(0), &json!(0)), "{now:#}");
+    assert_eq!(now["events"]["duplicate"], captured["capture"]["events"], "{now:#}");
+    assert_eq!(server.held(), before);
+    let status = world.run(["sync", "status", "--json"]).exits(0).json();
+    assert_eq!(status["parked"], json!({"events": 0, "bodies": 0}), "{status:#}");
+}
+
+fn destroy(path: &Path) {
+    std::fs::write(path, "no database at all").unwrap();
+}
+
+#[test]
+fn facts_captured_again_after_a_lost_queue_are_duplicates() {
+    for topology in ["lanes", "coord"] {
+        let (world, server) = with_server();
+        let mission = planned(&world, topology);
+        worked(&world, &mission);
+        world.run(["sync", "now"]).exits(0);
+        // The head and the number of the mission are others by now.
+        let mut meta: Value = serde_json::from_str(&mission.read("meta.json")).unwrap();
+        meta["mission_number"] = json!(7);
+        mission.write("meta.json", &meta.to_string());
+        let _ = world.run_program("git", ["add", "--all"]).exits(0);
+        let _ = world.run_program("git", ["commit", "--quiet", "-m", "merged"]).exits(0);
+        world.run(["sync", "capture", "--history", &mission.slug, "--yes"]).exits(0);
+        world.run(["sync", "now"]).exits(0);
+
+        destroy(&queue(&world, &server));
+        let repaired = world.run(["doctor", "repair"]).exits(0).stdout;
+        assert!(repaired.contains("spec-kitty sync capture --history"), "{repaired}");
+        captured_again(&world, &server, &mission);
+
+        // A file that is gone, and a clone: no cache of captured documents.
+        std::fs::remove_file(queue(&world, &server)).unwrap();
+        std::fs::remove_dir_all(world.work().join(".git/spec-kitty-locks")).unwrap();
+        captured_again(&world, &server, &mission);
+    }
+}
+
+#[test]
+fn document_that_returns_to_old_content_is_sent_again() {
+    let (world, server) = with_server();
+    let mission = Mission::create(&world, "sample");
+    let changed = |text: &str| {
+        mission.write("spec.md", text);
+        world.run(["sync", "capture", "--history", &mission.slug, "--yes"]).exits(0);
+        world.run(["sync", "now"]).exits(0);
+        let rows = server.get("/api/v1/inspect/events?content=1")["rows"].clone();
+        let announced = rows
+            .as_array()
+            .unwrap()
+            .iter()
+            .rev()
+            .find(|row| row["aggregate_id"] == format!("{}:spec.md", mission.slug));
+        let event: Value = serde_json::from_str(announced.unwrap()["content"].as_str().unwrap()).unwrap();
+        event["payload"]["content_ref"]["hash"].as_str().unwrap().to_owned()
+    };
+    let first = changed(SPEC);
+    for _ in 0..2 {
+        assert_ne!(changed("# Other\n"), first);
+        assert_eq!(changed(SPEC), first);
+    }
+}
