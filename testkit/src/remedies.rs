@@ -32,6 +32,11 @@ samples! {
     Remedy::SwitchTeam { .. } => [Remedy::SwitchTeam { team: "-team with 'quotes'".into() }],
     Remedy::Login => [Remedy::Login],
     Remedy::LoginServer => [Remedy::LoginServer],
+    Remedy::LoginAt { .. } => [
+        Remedy::LoginAt { server: "https://sync.invalid".into(), again: false },
+        Remedy::LoginAt { server: "https://sync.invalid".into(), again: true },
+    ],
+    Remedy::SetServer { .. } => [Remedy::SetServer { server: "https://sync.invalid".into() }],
     Remedy::CleanOrphans => [Remedy::CleanOrphans],
     Remedy::ForceCleanOrphans => [Remedy::ForceCleanOrphans],
     Remedy::Migrate => [Remedy::Migrate],
@@ -53,6 +58,7 @@ samples! {
     Remedy::StartDaemon => [Remedy::StartDaemon],
     Remedy::StopDaemon => [Remedy::StopDaemon],
     Remedy::FromScope { .. } => [Remedy::FromScope { hash: "0123456789abcdef".into() }],
+    Remedy::ExportScope { .. } => [Remedy::ExportScope { hash: "0123456789abcdef".into() }],
     Remedy::FromServer { .. } => [Remedy::FromServer {
         server: "https://gone.invalid".into(),
         project: "164b830e-0aa9-486a-80e9-73e0ff9bd516".into(),

@@ -20,14 +20,15 @@ pub(crate) fn observe(context: &CommandContext) -> Elsewhere {
 /// Two lines each, or nothing without any.
 pub(crate) fn describe(elsewhere: &Elsewhere) -> String {
     let mut out = String::new();
-    let others = elsewhere.other_queues.iter().map(|other| (other.line(), &other.remedy));
-    list(&mut out, "Other queue", others);
-    let stores = elsewhere.project_stores.iter().map(|store| (store.line(), &store.remedy));
+    let others = elsewhere.other_queues.iter().map(|other| (other.line(), other.advice()));
+    let is_other = elsewhere.other_queues.iter().all(|other| other.scope_unknown.is_none());
+    list(&mut out, if is_other { "Other queue" } else { "Queue" }, others);
+    let stores = elsewhere.project_stores.iter().map(|store| (store.line(), store.remedy.clone()));
     list(&mut out, "3.2 store", stores);
     out
 }
 
-fn list<'a>(out: &mut String, label: &str, entries: impl ExactSizeIterator<Item = (String, &'a Remedy)>) {
+fn list(out: &mut String, label: &str, entries: impl ExactSizeIterator<Item = (String, Remedy)>) {
     let more = entries.len().saturating_sub(SHOWN);
     for (line, remedy) in entries.take(SHOWN) {
         let _ = writeln!(out, "{label:<14}: {}", printable(&line));

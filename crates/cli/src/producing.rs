@@ -146,6 +146,12 @@ impl<'a> Producing<'a> {
         let capture = outcome.capture();
         notes.extend(outcome.warnings().iter().map(|line| format!("warning: {}", printable(line))));
         notes.extend(capture.line());
+        if let Some(hosted) = self.hosted.as_ref().filter(|_| capture.captured.is_some())
+            && let Some(warning) = hosted.observation.destination_warning()
+        {
+            notes.push(format!("warning: {}", printable(&warning.text)));
+            notes.push(format!("hint: {}", printable(&warning.remedy.hint())));
+        }
         notes.extend(self.switch_note.map(str::to_owned));
         if let Some(hosted) = &self.hosted
             && capture.state == CaptureState::Captured

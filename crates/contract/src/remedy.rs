@@ -19,6 +19,18 @@ pub enum Remedy {
     Login,
     /// Log in at a named server; sets `sync.server_url`.
     LoginServer,
+    /// Log in at this server; sets `sync.server_url`.
+    LoginAt {
+        /// The server.
+        server: String,
+        /// Whether another account is logged in there.
+        again: bool,
+    },
+    /// Configure this server, which issued the session's token.
+    SetServer {
+        /// The server.
+        server: String,
+    },
     /// Remove orphan owner records; stop stray daemons of this home.
     CleanOrphans,
     /// The same for daemons that do not answer: end a proven daemon of this home, move the files of others aside.
@@ -53,6 +65,11 @@ pub enum Remedy {
         /// The first 16 hex digits of the old scope's hash.
         hash: String,
     },
+    /// Write a copy of the rows of another scope.
+    ExportScope {
+        /// The first 16 hex digits of its hash.
+        hash: String,
+    },
     /// Import the rows of a project that another release admitted for a server that is gone.
     FromServer {
         /// That server.
@@ -78,6 +95,11 @@ impl Remedy {
             Self::SwitchTeam { team } => &["auth", "switch", team],
             Self::Login => &["auth", "login"],
             Self::LoginServer => &["auth", "login", "--server", "URL"],
+            Self::LoginAt { server, again } => {
+                let rest: &[&str] = if *again { &["--force"] } else { &[] };
+                return Some(with_option(&["auth", "login"], "--server", server, rest));
+            }
+            Self::SetServer { server } => &["config", "set", "sync.server_url", server],
             Self::CleanOrphans => &["doctor", "orphan-daemons", "--fix"],
             Self::ForceCleanOrphans => &["doctor", "orphan-daemons", "--fix", "--force"],
             Self::Migrate => &["sync", "migrate"],
@@ -96,6 +118,7 @@ impl Remedy {
             }
             Self::OptInAllHeld => &["sync", "opt-in", "--all-held", "--include-held", "--yes"],
             Self::FromScope { hash } => &["sync", "migrate", "--from-scope", hash],
+            Self::ExportScope { hash } => &["sync", "export", "--scope", hash],
             Self::FromServer { server, project } => {
                 let migrate = ["sync", "migrate", "--from-server", server];
                 return Some(with_option(&migrate, "--project", project, &[]));

@@ -49,12 +49,18 @@ pub enum TokenError {
     #[error("no sync server is configured; nothing is sent to a default one")]
     ServerUnset,
     /// The token was issued elsewhere, or by an unrecorded server.
-    #[error("the login was issued by {}, so its token is not sent to {host}", .issuer.as_deref().unwrap_or("an unrecorded server"))]
+    #[error(
+        "the login was issued by {}, so its token is not sent to {host}{}",
+        .issuer.as_deref().unwrap_or("an unrecorded server"),
+        .way_back.as_deref().map(|remedy| format!("; if the address is wrong: `{remedy}`")).unwrap_or_default()
+    )]
     TokenHost {
         /// The server of the request.
         host: String,
         /// The issuer of the token, if known.
         issuer: Option<String>,
+        /// The command that configures the issuer again.
+        way_back: Option<Box<Remedy>>,
     },
     /// Another account, server or team than the permit's, or none any more.
     #[error("{0}")]
@@ -369,7 +375,9 @@ fn read_machine(context: &DeliveryContext, config: &mut ConfigReader) -> Result<
 }
 
 fn judge(login: &Login, config: &Config) -> Result<String, TokenError> {
-    match judge_destination(login, config) {
+    let destination = judge_destination(login, config);
+    let way_back = destination.way_back().map(Box::new);
+    match destination {
         identity::Destination::Ready { url } => Ok(url),
         identity::Destination::ServerUnset => Err(TokenError::ServerUnset),
         identity::Destination::TokenHost { url, issuer } => {
@@ -377,7 +385,7 @@ fn judge(login: &Login, config: &Config) -> Result<String, TokenError> {
                 |url: &str| crate::server_address::ServerHost::of_url(url).map(|host| host.to_string());
             let issuer =
                 issuer.map(|issuer| host(&issuer).unwrap_or_else(|| server_url::shown(&issuer).into_owned()));
-            Err(TokenError::TokenHost { host: host(&url).unwrap_or(url), issuer })
+            Err(TokenError::TokenHost { host: host(&url).unwrap_or(url), issuer, way_back })
         }
     }
 }

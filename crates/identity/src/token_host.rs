@@ -4,6 +4,8 @@
 
 use crate::config::Config;
 use crate::login::Login;
+use contract::Remedy;
+use contract::server_url::{self, ServerUrl};
 use url::Url;
 
 /// Destination of requests.
@@ -23,6 +25,29 @@ pub enum Destination {
         /// The issuer of the token, if known.
         issuer: Option<String>,
     },
+}
+
+impl Destination {
+    /// Reason why nothing can be sent, naming both servers; none where requests can be sent.
+    pub fn problem(&self) -> Option<String> {
+        match self {
+            Self::Ready { .. } => None,
+            Self::ServerUnset => Some("no server is configured: nothing can be sent".to_owned()),
+            Self::TokenHost { url, issuer } => {
+                let issuer = issuer.as_deref().map(server_url::shown);
+                let issuer = issuer.unwrap_or_else(|| "an unknown host".into());
+                Some(format!("the token was issued by {issuer} and is not sent to {url}"))
+            }
+        }
+    }
+
+    /// The way back to the server that issued the token, where another one is configured: it may be the address that
+    /// is wrong, and not the login.
+    pub fn way_back(&self) -> Option<Remedy> {
+        let Self::TokenHost { issuer: Some(issuer), .. } = self else { return None };
+        let issuer = ServerUrl::parse(issuer).ok().filter(|issuer| !issuer.is_packaged_default())?;
+        Some(Remedy::SetServer { server: issuer.normal().to_owned() })
+    }
 }
 
 /// The destination of the requests of `login`: the configured server, if its host and port issued the token

@@ -2,7 +2,7 @@
 
 use crate::consent::consent_of;
 use crate::observer::{Observation, QueueRead, observe, or_fault};
-use crate::others::{Elsewhere, OtherQueueStatus};
+use crate::others::{Elsewhere, OtherQueueStatus, OwnLogin};
 use crate::project_stores::ProjectStoreStatus;
 use crate::status::{
     ActiveQueue, AttemptStatus, DaemonRecord, HeldProject, LOGIN_REFUSED, LegacyQueue, LoginSummary, Root,
@@ -150,13 +150,37 @@ impl Observation {
     /// Rows outside the active and the legacy queue DB; each file is opened without waiting.
     pub fn elsewhere(&self, home: &Home) -> Elsewhere {
         let (queues, login) = (home.queues_dir(), &self.login);
+        let way_back = identity::judge_destination(login, &self.config).way_back();
+        // Without a scope there is an active queue DB all the same, but for a fault.
+        let unknown = self.facts().faults.first().filter(|_| login.active_queue(home).is_none());
+        let own = OwnLogin { login, way_back: way_back.as_ref(), unknown };
         let consent = consent_of(&self.config);
         let others = queue::observe_other_queues(&queues, &self.facts().active.path, &consent);
         let stores = queue::observe_project_stores(&home.projects_dir(), &queues);
         Elsewhere {
-            other_queues: others.into_iter().map(|other| OtherQueueStatus::of(other, login)).collect(),
+            other_queues: others.into_iter().map(|other| OtherQueueStatus::of(other, own)).collect(),
             project_stores: stores.into_iter().map(|store| ProjectStoreStatus::of(store, login)).collect(),
         }
+    }
+
+    /// The warning that delivery would be refused although the boundary is coherent.
+    pub fn destination_warning(&self) -> Option<Warning> {
+        let login = &self.login;
+        // The server of a configuration that cannot be read is unknown, and an invalid one is a fault.
+        if !login.authenticated || !login.faults.is_empty() || !self.config.is_readable() {
+            return None;
+        }
+        let destination = identity::judge_destination(login, &self.config);
+        let code = match &destination {
+            identity::Destination::Ready { .. } => return None,
+            identity::Destination::ServerUnset => contract::exit::SYNC_SERVER_UNSET,
+            identity::Destination::TokenHost { .. } => contract::exit::SYNC_TOKEN_HOST,
+        };
+        let mut text = destination.problem()?;
+        if let Some(way_back) = destination.way_back() {
+            text.push_str(&format!("; if the address is wrong: `{way_back}`"));
+        }
+        Some(Warning { code, text, remedy: login.server_remedy() })
     }
 
     /// A capture permit.
@@ -283,7 +307,7 @@ impl StatusBuilder<'_> {
                 remedy: Remedy::SyncNow,
             });
         }
-        warnings.extend(self.destination_warning());
+        warnings.extend(self.observation.destination_warning());
         warnings
     }
 
@@ -304,29 +328,6 @@ impl StatusBuilder<'_> {
         let what = if login.source == LoginSource::Token { "the CI token" } else { "the login" };
         let text = format!("the server refused {what} at {at}");
         Some(Warning { code: LOGIN_REFUSED, text, remedy: login.remedy() })
-    }
-
-    /// The warning that delivery would be refused although the boundary is coherent.
-    fn destination_warning(&self) -> Option<Warning> {
-        let login = &self.observation.login;
-        // The server of a configuration that cannot be read is unknown, and an invalid one is a fault.
-        if !login.authenticated || !login.faults.is_empty() || !self.observation.config.is_readable() {
-            return None;
-        }
-        let (code, text) = match identity::judge_destination(login, &self.observation.config) {
-            identity::Destination::Ready { .. } => return None,
-            identity::Destination::ServerUnset => (
-                contract::exit::SYNC_SERVER_UNSET,
-                "no server is configured, so nothing can be sent".to_owned(),
-            ),
-            identity::Destination::TokenHost { url, issuer } => {
-                let issuer = issuer.as_deref().map(server_url::shown);
-                let issuer = issuer.unwrap_or_else(|| "an unknown host".into());
-                let text = format!("the token was issued by {issuer} and is not sent to {url}");
-                (contract::exit::SYNC_TOKEN_HOST, text)
-            }
-        };
-        Some(Warning { code, text, remedy: login.server_remedy() })
     }
 }
 

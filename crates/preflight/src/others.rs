@@ -1,7 +1,8 @@
 //! Rows of other scopes, with the remedy of each.
 
 use crate::project_stores::ProjectStoreStatus;
-use contract::{Remedy, Scope, server_url};
+use contract::server_url::{self, ServerUrl};
+use contract::{Fault, Remedy, Scope};
 use identity::Login;
 use queue::{OtherQueue, OtherReading, OtherRows};
 use serde::Serialize;
@@ -41,14 +42,35 @@ pub struct OtherQueueStatus {
     /// `busy` or `unreadable`; absent when the file was read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state: Option<&'static str>,
-    /// The remedy.
+    /// Reason why the scope of this login is unknown: the file may be the active queue DB. Absent when the scope is
+    /// known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scope_unknown: Option<String>,
+    /// The remedy: a command, where one helps.
     #[serde(rename = "remediation_hint", serialize_with = "crate::status::hint")]
     pub remedy: Remedy,
+    /// The remedy in text, where it is more than the command.
+    #[serde(skip)]
+    advice: Option<String>,
+}
+
+/// The facts of a login that decide about the queue DBs of other scopes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OwnLogin<'a> {
+    pub(crate) login: &'a Login,
+    /// See [`identity::Destination::way_back`].
+    pub(crate) way_back: Option<&'a Remedy>,
+    /// The fault for which the scope of this login is unknown.
+    pub(crate) unknown: Option<&'a Fault>,
 }
 
 impl OtherQueueStatus {
-    pub(crate) fn of(queue: OtherQueue, login: &Login) -> Self {
+    pub(crate) fn of(queue: OtherQueue, own: OwnLogin<'_>) -> Self {
         let OtherQueue { path, hash, reading } = queue;
+        let scope_unknown = own.unknown.map(|fault| {
+            let place = fault.path.as_deref().map(contract::text::path);
+            format!("{} cannot be used", place.as_deref().unwrap_or(fault.code.name()))
+        });
         let unread = |state, remedy| Self {
             path: path.clone(),
             scope: hash.clone(),
@@ -60,10 +82,13 @@ impl OtherQueueStatus {
             parked: None,
             prepared: None,
             state: Some(state),
+            scope_unknown: scope_unknown.clone(),
             remedy,
+            advice: None,
         };
         match reading {
             OtherReading::Busy => unread("busy", look_again()),
+            OtherReading::Unreadable(_) if own.unknown.is_some() => unread("unreadable", Remedy::Repair),
             OtherReading::Unreadable(_) => {
                 let advice = "log in to its account, then run `spec-kitty doctor repair`";
                 unread("unreadable", Remedy::Advice(advice.to_owned()))
@@ -71,7 +96,11 @@ impl OtherQueueStatus {
             OtherReading::Read(rows) => {
                 let scope = scope_of(&rows);
                 let counts = &rows.counts;
-                let held = counts.held.iter().map(|held| held.events + held.bodies).sum();
+                let held: u64 = counts.held.iter().map(|held| held.events + held.bodies).sum();
+                let (remedy, advice) = match own.unknown {
+                    Some(fault) => (fault.remedy.clone(), None),
+                    None => remedy(&rows, scope.as_ref(), &hash, own),
+                };
                 Self {
                     scope: scope.as_ref().map_or_else(
                         || hash.clone(),
@@ -81,19 +110,32 @@ impl OtherQueueStatus {
                     server: rows.server.as_deref().map(|server| server_url::shown(server).into_owned()),
                     events: Some(counts.events),
                     bodies: Some(counts.bodies),
-                    held: Some(held),
+                    held: Some(held.min(counts.events + counts.bodies)),
                     parked: Some(counts.parked.total()),
                     prepared: Some(counts.prepared.total()),
                     state: None,
-                    remedy: remedy(&rows, scope.as_ref(), &hash, login),
+                    scope_unknown,
+                    remedy,
+                    advice,
                     path,
                 }
             }
         }
     }
 
+    /// The remedy in text.
+    pub fn advice(&self) -> Remedy {
+        self.advice.clone().map_or_else(|| self.remedy.clone(), Remedy::Advice)
+    }
+
     /// One line: row counts and account.
     pub fn line(&self) -> String {
+        let unknown = self.scope_unknown.as_deref();
+        let unknown = unknown.map(|why| format!("; whether it is the active one is unknown: {why}"));
+        format!("{}{}", self.owner_and_counts(), unknown.unwrap_or_default())
+    }
+
+    fn owner_and_counts(&self) -> String {
         let whose = match (&self.account, &self.server) {
             (Some(account), Some(server)) => format!("{account} at {server}"),
             (Some(account), None) => format!("{account} (scope {})", self.scope),
@@ -129,32 +171,73 @@ fn scope_of(rows: &OtherRows) -> Option<Scope> {
     Some(Scope::new(rows.server.as_deref()?, rows.principal.as_deref()?, rows.team.as_deref()?))
 }
 
-/// The remedy: another team of this session, a copy of the same user's rows, or a login.
-fn remedy(rows: &OtherRows, scope: Option<&Scope>, hash: &str, login: &Login) -> Remedy {
+/// The remedy, and its text where that is more than the command: another team of this session, the server that issued
+/// its token, a copy of the same user's rows, or a login.
+fn remedy(
+    rows: &OtherRows,
+    scope: Option<&Scope>,
+    hash: &str,
+    own: OwnLogin<'_>,
+) -> (Remedy, Option<String>) {
+    let login = own.login;
     let waiting = rows.counts.events + rows.counts.bodies > 0;
     let from_scope = Remedy::FromScope { hash: hash.to_owned() };
-    let export = format!("spec-kitty sync export --scope {hash}");
-    let then = if waiting { from_scope.hint() } else { export.clone() };
-    let log_in = || log_in_as(rows.principal.as_deref(), rows.server.as_deref(), &then, login);
-    let Some(ours) = &login.scope else { return Remedy::Advice(log_in()) };
+    let export = Remedy::ExportScope { hash: hash.to_owned() };
+    let then = if waiting { from_scope.hint() } else { export.hint() };
+    let text = || log_in_as(rows.principal.as_deref(), rows.server.as_deref(), &then, login);
+    let log_in = || (login_at(rows.server.as_deref(), login), Some(text()));
+    let Some(ours) = &login.scope else { return log_in() };
     match &rows.principal {
         Some(principal) if principal == ours.principal() => {
+            let issuer = own.way_back.filter(|way_back| {
+                let server = rows.server.as_deref().and_then(|server| ServerUrl::parse(server).ok());
+                let same_team = rows.team.as_deref() == Some(ours.team());
+                let issuer = server.map(|server| Remedy::SetServer { server: server.normal().to_owned() });
+                same_team && issuer.as_ref() == Some(*way_back)
+            });
+            if let Some(issuer) = issuer {
+                let server = server_url::shown(ours.server()).into_owned();
+                let text = format!(
+                    "if {server} is the wrong address: `{issuer}`; if it is the right one: `{}`",
+                    Remedy::LoginAt { server: server.clone(), again: false }
+                );
+                return (issuer.clone(), Some(text));
+            }
             let same_server = scope.is_some_and(|scope| scope.server() == ours.server());
             let team = login.private_teams.iter().find(|team| {
                 same_server && Scope::new("", "", team).team() == rows.team.as_deref().unwrap_or_default()
             });
             match team {
-                Some(team) => Remedy::SwitchTeam { team: team.clone() },
-                None if waiting => from_scope,
+                Some(team) => (Remedy::SwitchTeam { team: team.clone() }, None),
+                None if waiting => (from_scope, None),
                 None if rows.server.as_deref().is_some_and(server_url::is_packaged_default) => {
-                    Remedy::Advice(format!("`{export}` keeps a copy"))
+                    let text = format!("`{export}` keeps a copy");
+                    (export, Some(text))
                 }
-                None => Remedy::Advice(format!("{}; `{export}` keeps a copy", log_in())),
+                None => (
+                    login_at(rows.server.as_deref(), login),
+                    Some(format!("{}; `{export}` keeps a copy", text())),
+                ),
             }
         }
-        Some(_) => Remedy::Advice(log_in()),
-        None if waiting => Remedy::Advice(format!("{}; if it is yours: `{}`", log_in(), from_scope.hint())),
-        None => Remedy::Advice(log_in()),
+        None if waiting => (
+            login_at(rows.server.as_deref(), login),
+            Some(format!("{}; if it is yours: `{from_scope}`", text())),
+        ),
+        Some(_) | None => log_in(),
+    }
+}
+
+/// The login at the server of a queue DB, as far as it is known.
+fn login_at(server: Option<&str>, login: &Login) -> Remedy {
+    match server {
+        Some(server) if server_url::is_packaged_default(server) => Remedy::LoginServer,
+        Some(server) => {
+            let normal = ServerUrl::parse(server).ok().map(|server| server.normal().to_owned());
+            let again = login.authenticated && normal.is_some() && normal == login.destination;
+            Remedy::LoginAt { server: server_url::shown(server).into_owned(), again }
+        }
+        None => Remedy::Login,
     }
 }
 
@@ -168,10 +251,7 @@ pub(crate) fn log_in_as(account: Option<&str>, server: Option<&str>, then: &str,
         Some(server) if server_url::is_packaged_default(server) => {
             format!("{unset}log in as {who} at your own server, then `{then}`")
         }
-        Some(server) => {
-            let server = contract::remedy::shell_word(&server_url::shown(server));
-            format!("{unset}log in as {who}: `spec-kitty auth login --server {server}`")
-        }
+        Some(server) => format!("{unset}log in as {who}: `{}`", login_at(Some(server), login)),
         None => format!("{unset}log in as {who} again: `spec-kitty auth login`"),
     }
 }

@@ -76,7 +76,9 @@ impl Diagnostics<'_> {
         let elsewhere = &self.status.elsewhere;
         let check = elsewhere.other_queues.iter().fold(check, |check, other| {
             let detail = format!("{}, in {}", other.line(), other.path.to_string_lossy());
-            check.finding("rows_of_other_scope", detail, [other.remedy.clone()])
+            let code =
+                if other.scope_unknown.is_some() { "rows_of_unknown_scope" } else { "rows_of_other_scope" };
+            check.finding(code, detail, [other.advice()])
         });
         elsewhere.project_stores.iter().fold(check, |check, store| {
             let detail = format!("{}, in {}", store.line(), store.path.to_string_lossy());

@@ -132,29 +132,26 @@ impl Diagnostics<'_> {
             }
             (None, _) => ("does not exist".to_owned(), config.to_string_lossy().into_owned()),
         };
-        let check = match judge_destination(&self.login, &self.config) {
+        let destination = judge_destination(&self.login, &self.config);
+        let (problem, way_back) = (destination.problem().unwrap_or_default(), destination.way_back());
+        let check = match destination {
             // The fault names the value and what helps.
             _ if self.login.has_invalid_server() => DiagnosticCheck::ok(CheckName::Server, "cannot be used"),
             Destination::Ready { url } => DiagnosticCheck::ok(CheckName::Server, url),
             Destination::ServerUnset => DiagnosticCheck::ok(CheckName::Server, "not configured").finding(
                 SYNC_SERVER_UNSET,
-                "no server is configured: nothing can be sent",
+                problem,
                 [self.login.server_remedy()],
             ),
             // Without a login there is no token whose issuer could be wrong.
             Destination::TokenHost { url, .. } if !self.login.authenticated => {
                 DiagnosticCheck::ok(CheckName::Server, url)
             }
-            Destination::TokenHost { url, issuer } => {
-                let issuer = issuer.as_deref().map(server_url::shown);
-                let issuer = issuer.unwrap_or_else(|| "an unknown host".into());
-                let detail = format!("the token was issued by {issuer} and is not sent to {url}");
-                DiagnosticCheck::ok(CheckName::Server, url).finding(
-                    SYNC_TOKEN_HOST,
-                    detail,
-                    [self.login.server_remedy()],
-                )
-            }
+            Destination::TokenHost { url, .. } => DiagnosticCheck::ok(CheckName::Server, url).finding(
+                SYNC_TOKEN_HOST,
+                problem,
+                [Some(self.login.server_remedy()), way_back].into_iter().flatten(),
+            ),
         };
         Ok(check.read(what, from))
     }

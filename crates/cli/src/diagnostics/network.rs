@@ -46,7 +46,16 @@ pub(crate) fn judge_probe<N>(name: N, probe: &LoginProbe, login: &Login) -> Diag
         let why = "the server answers; the access token has expired and the next delivery renews it";
         return DiagnosticCheck::not_checked(name, why);
     }
-    let check = DiagnosticCheck::ok(name, "the server does not accept rows of this login now");
+    let summary = match &probe.health {
+        Reachability::Unreachable(_) => "the server cannot be reached now",
+        Reachability::Troubled(_) => "the server answers, and takes no rows now",
+        Reachability::NotASyncServer(_) => "the configured address is not that of a sync server",
+        Reachability::Connected { .. }
+        | Reachability::LoginNeeded
+        | Reachability::Forbidden(_)
+        | Reachability::ContractSkew(_) => "the server does not accept rows of this login now",
+    };
+    let check = DiagnosticCheck::ok(name, summary);
     match &probe.session {
         Some(SessionState::NotAccepted) => {
             check.finding("session_not_accepted", "the server no longer knows this session", [login.remedy()])

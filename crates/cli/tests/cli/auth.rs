@@ -1,7 +1,7 @@
 //! Login, status, change of account and logout: the binary against its own server.
 #![cfg(target_os = "linux")]
 
-use crate::worlds::{fresh, with_server};
+use crate::worlds::{fresh, logged_in, with_server};
 use daemon::control::client::ControlClient;
 use daemon::control::file::ControlFile;
 use identity::{Secret, Session, SessionStore};
@@ -14,7 +14,7 @@ use std::process::{Child, Stdio};
 use system::Machine;
 use testkit::browser::{self, Browser};
 use testkit::patience::{PATIENCE, eventually};
-use testkit::world::session;
+use testkit::world::{SERVER, TEAM, USER, session};
 use testkit::{Server, World};
 
 const EMAIL: &str = "dev@example.com";
@@ -295,4 +295,29 @@ fn server_with_an_unknown_certificate_gets_no_token() {
     world.run(["sync", "now", "--json"]).exits(0);
     let projects = administer(&world, &["server", "project", "list"]);
     assert_eq!(projects["results"].as_array().unwrap().len(), 1, "{projects:#}");
+}
+
+#[test]
+fn login_at_the_server_of_the_login_is_no_new_one() {
+    let world = logged_in();
+    for server in [SERVER.to_owned(), format!("{}/", SERVER.to_uppercase())] {
+        let run = world.run(["auth", "login", "--server", &server, "--json"]).exits(0).json();
+        assert_eq!(run["result"], "already_logged_in", "{server}: {run:#}");
+    }
+}
+
+#[test]
+fn logout_without_a_server_removes_the_session_and_warns() {
+    const DOWN: &str = "http://127.0.0.1:1";
+    let world = logged_in();
+    world.write_config(&format!("[sync]\nserver_url = \"{DOWN}\"\n"));
+    world.write_session(&session(DOWN, USER, TEAM));
+    let run = world.run(["auth", "logout"]).exits(0);
+    assert!(!world.home().session_file().exists());
+    assert!(run.stderr.contains("the session is removed here; the server did not revoke it"), "{run:?}");
+    let help = world.run(["auth", "logout", "--help"]).exits(0).stdout;
+    assert!(
+        help.contains("remove the session here in any case") && help.contains("Do not contact the server"),
+        "{help}"
+    );
 }

@@ -72,20 +72,78 @@ fn other_scope_rows_are_named_on_every_screen() {
 }
 
 #[test]
+fn migrated_rows_of_an_old_scope_never_wait_again() {
+    let (mut world, old) = corrected();
+    let scopes = |world: &World| -> Vec<String> {
+        others(world).iter().map(|other| other["scope"].as_str().unwrap().to_owned()).collect()
+    };
+    world.run(["sync", "migrate", "--from-scope", &old.hash()[..16], "--yes"]).exits(0);
+    // As after their delivery.
+    scoped(&world).execute_batch("DELETE FROM queue; DELETE FROM body_upload_queue").unwrap();
+    assert_eq!(scopes(&world), Vec::<String>::new());
+
+    scoped(&world).execute_batch("DELETE FROM meta WHERE key = 'schema_version'").unwrap();
+    world.run(["doctor", "repair"]).exits(0);
+    assert_eq!(scopes(&world), Vec::<String>::new(), "after a repair");
+
+    let copy = world.root().with_file_name("copy");
+    let _ = world.run_program("cp", ["-r".as_ref(), world.root().as_os_str(), copy.as_os_str()]).exits(0);
+    world.set("SPEC_KITTY_HOME", copy.to_str().unwrap());
+    assert_eq!(scopes(&world), Vec::<String>::new(), "in a copied home");
+
+    world.run(["auth", "logout", "--force"]).exits(0);
+    assert_eq!(scopes(&world), Vec::<String>::new(), "logged out");
+    // A row that came later waits.
+    Connection::open(copy.join("queues").join(world.home().scoped_queue(&old).file_name().unwrap()))
+        .unwrap()
+        .execute_batch(
+            "INSERT INTO queue(event_id, event_type, data, timestamp)
+             VALUES ('01KRX0000000000000000000A9', 'WPStatusChanged', '{}', 1)",
+        )
+        .unwrap();
+    let late = others(&world);
+    assert_eq!((late.len(), &late[0]["events"], &late[0]["bodies"]), (1, &1.into(), &0.into()), "{late:#?}");
+}
+
+#[test]
+fn queues_beside_an_unreadable_configuration_are_of_unknown_scope() {
+    let (world, _) = with_mission();
+    world.write_config("[sync\n");
+    let path = world.home().config_file().to_str().unwrap().to_owned();
+    let shown = world.run(["sync", "status"]).exits(0).stdout;
+    assert!(!shown.contains("Other queue") && !shown.contains("log in as"), "{shown}");
+    assert!(shown.contains("whether it is the active one is unknown") && shown.contains(&path), "{shown}");
+    let others = others(&world);
+    assert_eq!(others.len(), 1, "{others:#?}");
+    let why = others[0]["scope_unknown"].as_str().unwrap();
+    assert!(why.contains(&path), "{others:#?}");
+    let status = world.run(["sync", "status", "--json"]).exits(0).json();
+    assert_eq!(others[0]["remediation_hint"], status["faults"][0]["remediation_hint"], "{status:#}");
+    let doctor = world.run(["sync", "doctor", "--offline"]).exits(1).stdout;
+    assert!(doctor.contains("rows_of_unknown_scope") && !doctor.contains("rows_of_other_scope"), "{doctor}");
+
+    world.log_in();
+    assert_eq!(self::others(&world), Vec::<Value>::new());
+}
+
+#[test]
 fn rows_of_another_user_name_the_login() {
     let (mut world, _) = with_mission();
     world.write_session(&session(SERVER, "mallory@example.com", TEAM));
     let others = others(&world);
     assert_eq!(others.len(), 1);
-    let hint = format!("log in as {USER}: `spec-kitty auth login --server {SERVER}`");
-    assert_eq!(others[0]["remediation_hint"], hint, "{others:#?}");
+    let command = format!("spec-kitty auth login --server {SERVER} --force");
+    let hint = format!("log in as {USER}: `{command}`");
+    assert_eq!(others[0]["remediation_hint"], command, "{others:#?}");
     let switched = world.run(["auth", "login"]);
     assert!(switched.stdout.contains(&hint), "{switched:?}");
 
     // A login changes nothing where a CI token decides.
     world.set("SPEC_KITTY_TOKEN", "skp_YXxi.secret").set("SPEC_KITTY_SERVER_URL", SERVER);
     let others = self::others(&world);
-    assert_eq!(others[0]["remediation_hint"], format!("unset SPEC_KITTY_TOKEN, then {hint}"), "{others:#?}");
+    assert_eq!(others[0]["remediation_hint"], command, "{others:#?}");
+    let shown = world.run(["sync", "status"]).exits(0).stdout;
+    assert!(shown.contains(&format!("unset SPEC_KITTY_TOKEN, then {hint}")), "{shown}");
 }
 
 /// No login reaches that address: the advice names a login elsewhere and a migration, and following it works.
@@ -157,8 +215,9 @@ fn parked_and_prepared_rows_alone_are_enough() {
         db.execute_batch(row).unwrap();
         let others = others(&world);
         assert_eq!((others.len(), &others[0][key]), (1, &1.into()), "{others:#?}");
-        let hint = others[0]["remediation_hint"].as_str().unwrap();
-        assert!(hint.contains("auth login") && hint.contains("sync export --scope"), "{hint}");
+        assert_eq!(others[0]["remediation_hint"], format!("spec-kitty auth login --server {TYPO}"));
+        let shown = world.run(["sync", "status"]).exits(0).stdout;
+        assert!(shown.contains("auth login") && shown.contains("sync export --scope"), "{shown}");
     }
 }
 

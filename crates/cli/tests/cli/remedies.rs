@@ -48,6 +48,9 @@ fn reach(remedy: &Remedy) {
         Remedy::RestartDaemon => reach_restart_daemon(),
         Remedy::SwitchTeam { .. } => reach_switch_team(),
         Remedy::Login | Remedy::LoginServer => reach_login(),
+        Remedy::LoginAt { .. } => reach_login_at(),
+        Remedy::SetServer { .. } => reach_set_server(),
+        Remedy::ExportScope { .. } => reach_export_scope(),
         Remedy::CleanOrphans => reach_clean_orphans(),
         Remedy::ForceCleanOrphans => reach_force_clean_orphans(),
         Remedy::Migrate => reach_migrate(),
@@ -142,6 +145,80 @@ fn reach_login() {
     refuses(&world, &Remedy::Login.hint());
     log_in(&mut world, &argv);
     is_coherent(&world);
+}
+
+/// The remedy of the only other queue DB.
+fn hint_of_other_queue(world: &World) -> String {
+    let status = world.run(["sync", "status", "--json"]).exits(0).json();
+    let others = status["other_queues"].as_array().unwrap();
+    assert_eq!(others.len(), 1, "{status:#}");
+    others[0]["remediation_hint"].as_str().unwrap().to_owned()
+}
+
+fn has_no_other_queue(world: &World) {
+    let status = world.run(["sync", "status", "--json"]).exits(0).json();
+    assert_eq!(status["other_queues"], serde_json::json!([]), "{status:#}");
+}
+
+fn reach_login_at() {
+    let mut world = logged_in();
+    let server = Server::start(&world, USER);
+    world.write_config(&format!("[sync]\nserver_url = \"{}\"\n", server.url()));
+    world.write_session(&session(&server.url(), USER, &server.team));
+    world.run(["agent", "mission", "create", "widgets"]).exits(0);
+    world.write_session(&session(&server.url(), "mallory@example.com", &server.team));
+    let remedy = Remedy::LoginAt { server: server.url(), again: true };
+    assert_eq!(hint_of_other_queue(&world), remedy.hint());
+    browser::log_in(&mut world, &server, USER, &remedy.argv().unwrap());
+    has_no_other_queue(&world);
+    is_coherent(&world);
+}
+
+/// The configured address is wrong, and the login is not: every screen about delivery names both servers and both ways.
+fn reach_set_server() {
+    const TYPO: &str = "https://sync.example.ocm";
+    let world = logged_in();
+    world.run(["agent", "mission", "create", "widgets"]).exits(0);
+    world.write_config(&format!("[sync]\nserver_url = \"{TYPO}\"\n"));
+    let hint = Remedy::SetServer { server: SERVER.to_owned() }.hint();
+    assert_eq!(hint_of_other_queue(&world), hint);
+    for argv in [
+        &["sync", "status", "--check"][..],
+        &["agent", "mission", "create", "gadgets"],
+        &["sync", "doctor", "--offline"],
+        &["auth", "doctor"],
+        &["sync", "now"],
+    ] {
+        let run = world.run(argv);
+        let said = format!("{}{}", run.stdout, run.stderr);
+        for part in [&hint, TYPO.trim_start_matches("https://"), SERVER.trim_start_matches("https://")] {
+            assert!(said.contains(part), "{argv:?}: {part}: {said}");
+        }
+        assert!(said.contains("spec-kitty auth login --server"), "{argv:?}: {said}");
+    }
+    type_hint(&world, "sh", &hint).exits(0);
+    is_coherent(&world);
+    assert_eq!(world.run(["sync", "status"]).exits(0).stderr, "");
+}
+
+fn reach_export_scope() {
+    const BUILT_IN: &str = contract::server_url::PACKAGED_DEFAULT;
+    let world = logged_in();
+    world.write_config(&format!("[sync]\nserver_url = \"{BUILT_IN}\"\n"));
+    world.write_session(&session(BUILT_IN, USER, TEAM));
+    world.run(["agent", "mission", "create", "widgets"]).exits(0);
+    let old = contract::Scope::new(BUILT_IN, USER, TEAM);
+    let db = rusqlite::Connection::open(world.home().scoped_queue(&old)).unwrap();
+    db.execute_batch(
+        "DELETE FROM queue; DELETE FROM body_upload_queue;
+         INSERT INTO parked(kind, key, digest, place, reason, detail, parked_at, head)
+         VALUES (0, 'x', x'00', 0, 'rejected', '', 1, '{}')",
+    )
+    .unwrap();
+    world.log_in();
+    let hint = Remedy::ExportScope { hash: old.hash()[..16].to_owned() }.hint();
+    assert_eq!(hint_of_other_queue(&world), hint);
+    assert!(type_hint(&world, "sh", &hint).exits(0).stdout.contains("rejected"));
 }
 
 fn reach_clean_orphans() {

@@ -169,3 +169,14 @@ fn free_text_may_begin_with_a_hyphen() {
     let refused = world.run(history.iter().chain(&["--note", "--agent"])).exits(2);
     assert!(refused.stderr.contains("write '--note=--json'"), "{refused:?}");
 }
+
+#[test]
+fn status_document_contains_the_exit_code_of_the_process() {
+    let world = fresh();
+    for (argv, code) in
+        [(&["sync", "status", "--json"][..], 0), (&["sync", "status", "--check", "--json"], 2)]
+    {
+        let status = world.run(argv).exits(code).json();
+        assert_eq!((&status["exit_code"], &status["ok"]), (&code.into(), &false.into()), "{status:#}");
+    }
+}

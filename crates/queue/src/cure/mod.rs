@@ -6,11 +6,11 @@ mod migrate;
 mod resend;
 mod unpark;
 
-pub(crate) use migrate::is_accounted_for;
 pub use migrate::{
     ImportedRows, LeftBehind, MigratedRow, MigrationReport, QueueOwner, StoreImport, StoreResult,
     StoreSelection, observe_left_behind, observe_owner,
 };
+pub(crate) use migrate::{is_accounted_for, rows_of_its_own};
 pub(crate) use resend::{CAPTURE_EPOCH, begin_capture_epoch};
 pub use resend::{Resend, ResendReport, ResendSelection};
 pub use unpark::{StillParked, Unparked};

@@ -1,11 +1,13 @@
 //! Queue DBs of the other scopes of this home: owner and row counts.
 //!
-//! Each file is opened without waiting. A locked file and one that cannot be read are entries, too.
+//! Each file is opened without waiting. A locked file and one that cannot be read are entries, too. Rows that another
+//! queue DB has imported or delivered do not wait, whatever became of the record that they were copied.
 
 use super::active::{check_version, fingerprint_at_rest, read_meta};
-use super::counts::{QueueCounts, counts};
+use super::counts::{QueueCounts, RowCounts, counts};
 use super::reader::read_only_within;
 use crate::consent::ConsentView;
+use crate::cure::rows_of_its_own;
 use crate::error::ObserveError;
 use crate::file::Role;
 use std::ffi::OsStr;
@@ -79,14 +81,19 @@ fn read(path: &Path, active: &Path, consent: &dyn ConsentView) -> Option<OtherRe
         let version = check_version(path, &meta)?;
         let stored = |key| meta.get(key).cloned();
         let (server, principal, team) = (stored("server"), stored("principal"), stored("team"));
-        Ok(OtherRows { server, principal, team, counts: counts(conn, &meta, version, consent)? })
+        let mut counts = counts(conn, &meta, version, consent)?;
+        if counts.events + counts.bodies > 0 {
+            let own = match is_adopted(path, active) {
+                true => RowCounts::default(),
+                false => rows_of_its_own(conn, path)?,
+            };
+            (counts.events, counts.bodies) = (own.events, own.bodies);
+        }
+        Ok(OtherRows { server, principal, team, counts })
     });
     match seen {
         Ok(None) => None,
-        Ok(Some(mut rows)) => {
-            if rows.counts.events + rows.counts.bodies > 0 && is_adopted(path, active) {
-                rows.counts = QueueCounts { events: 0, bodies: 0, held: Vec::new(), ..rows.counts };
-            }
+        Ok(Some(rows)) => {
             let QueueCounts { events, bodies, prepared, parked, .. } = &rows.counts;
             let any = events + bodies + prepared.total() + parked.total() > 0;
             any.then(|| OtherReading::Read(Box::new(rows)))

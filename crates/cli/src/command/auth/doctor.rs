@@ -234,7 +234,9 @@ impl<'a> LoginDiagnostics<'a> {
         }
         let issuer = self.login.issuer.as_deref().map(contract::server_url::shown);
         let issuer = issuer.map_or_else(|| "unknown".to_owned(), Cow::into_owned);
-        let check = match judge_destination(&self.login, &self.config) {
+        let destination = judge_destination(&self.login, &self.config);
+        let (problem, way_back) = (destination.problem().unwrap_or_default(), destination.way_back());
+        let check = match destination {
             // The fault names the value and what helps.
             _ if self.login.has_invalid_server() => {
                 DiagnosticCheck::ok(LoginCheckName::Destination, "cannot be used")
@@ -242,19 +244,18 @@ impl<'a> LoginDiagnostics<'a> {
             Destination::Ready { url } => DiagnosticCheck::ok(LoginCheckName::Destination, url),
             Destination::ServerUnset => DiagnosticCheck::ok(LoginCheckName::Destination, "none").finding(
                 SYNC_SERVER_UNSET,
-                "no server is configured: nothing can be sent",
+                problem,
                 [self.login.server_remedy()],
             ),
             Destination::TokenHost { url, .. } if !self.login.authenticated => {
                 DiagnosticCheck::ok(LoginCheckName::Destination, url)
             }
-            Destination::TokenHost { url, .. } => {
-                DiagnosticCheck::ok(LoginCheckName::Destination, url.clone()).finding(
+            Destination::TokenHost { url, .. } => DiagnosticCheck::ok(LoginCheckName::Destination, url)
+                .finding(
                     SYNC_TOKEN_HOST,
-                    format!("the token was issued by {issuer} and is not sent to {url}"),
-                    [self.login.server_remedy()],
-                )
-            }
+                    problem,
+                    [Some(self.login.server_remedy()), way_back].into_iter().flatten(),
+                ),
         };
         check
             .read_file("sync.server_url and sync.token_host", &self.home.config_file())

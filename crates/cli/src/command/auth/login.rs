@@ -3,9 +3,10 @@ use crate::elsewhere;
 use crate::render;
 use crate::verb::{Args, Class, CliError, CommandContext, Render, Report, Said, Verb, chain};
 use contract::Scope;
+use contract::server_url::ServerUrl;
 use contract::text::printable;
 use delivery::auth::{BROWSER_PATIENCE, DeviceCode, LoginError, LoginMethod, LoginReport, Prompt, log_in};
-use identity::{Config, LoginSource, read_login};
+use identity::{Config, Destination, LoginSource, judge_destination, read_login};
 use preflight::{Elsewhere, consent_of};
 use queue::observe_counts;
 use serde::Serialize;
@@ -33,10 +34,18 @@ impl Verb for LoginArgs {
 
     fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
         let http = http(context)?;
-        if !self.force && self.server.is_none() {
+        if !self.force {
             let config = context.config()?;
             let current = read_login(context.home()?, &config, &context.environment);
-            if current.authenticated && current.faults.is_empty() {
+            let is_there = match (judge_destination(&current, &config), &self.server) {
+                (Destination::Ready { .. } | Destination::ServerUnset, None) => true,
+                (Destination::Ready { url }, Some(asked)) => {
+                    ServerUrl::parse(asked).is_ok_and(|asked| asked.normal() == url)
+                }
+                // The login is one of another server.
+                (Destination::TokenHost { .. }, _) | (Destination::ServerUnset, Some(_)) => false,
+            };
+            if is_there && current.authenticated && current.faults.is_empty() {
                 let principal = current.principal.unwrap_or_default();
                 let facts = serde_json::json!({ "principal": principal, "scope": current.scope });
                 let how = match current.source {

@@ -3,11 +3,11 @@ use crate::verb::{Args, Class, CliError, CommandContext, Report, Said, Verb, cha
 use contract::text::printable;
 use delivery::auth::{LogoutReport, Revoked, log_out};
 
-/// Log out: revoke the session at its server and remove it here
+/// Log out: remove the session here in any case, and revoke it at its server
 #[derive(Debug, Args)]
 #[command(after_help = "Example: spec-kitty auth logout")]
 pub(crate) struct LogoutArgs {
-    /// Remove the local session without revoking it at the server
+    /// Do not contact the server
     #[arg(long)]
     force: bool,
 }
@@ -28,7 +28,8 @@ impl Verb for LogoutArgs {
                 ("not_asked", Some(format!("the session was not revoked at the server: {why}")))
             }
             Revoked::No(why) => {
-                ("failed", Some(format!("warning: the server did not revoke the session: {why}")))
+                let note = "warning: the session is removed here; the server did not revoke it";
+                ("failed", Some(format!("{note}: {why}")))
             }
         };
         let (result, line) =

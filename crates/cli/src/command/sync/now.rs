@@ -306,7 +306,10 @@ impl Render for Delivery {
             let _ = writeln!(
                 out,
                 "  {}",
-                printable(&format!("{} ({}): {}", failure.event_id, failure.category, failure.error))
+                printable(&match failure.category {
+                    "unknown" => format!("{}: {}", failure.event_id, failure.error),
+                    category => format!("{} ({category}): {}", failure.event_id, failure.error),
+                })
             );
         }
         if report.failures.len() > FAILURES_SHOWN {

@@ -110,6 +110,9 @@ const fn care(remedy: &Remedy) -> FixRisk {
         Remedy::RestartDaemon | Remedy::StartDaemon | Remedy::CleanOrphans | Remedy::Migrate => FixRisk::Safe,
         Remedy::Login | Remedy::LoginServer | Remedy::Repair => FixRisk::Asked,
         Remedy::SwitchTeam { .. }
+        | Remedy::LoginAt { .. }
+        | Remedy::SetServer { .. }
+        | Remedy::ExportScope { .. }
         | Remedy::ForceCleanOrphans
         | Remedy::StopDaemon
         | Remedy::RepairMission { .. }

@@ -29,8 +29,9 @@ impl Verb for SyncStatusArgs {
         let boundary = context.boundary()?;
         let observation = boundary.observe_counted()?;
         let switch = context.switch_in(&observation);
-        let status = observation.status_document(&boundary, switch.on)?;
+        let mut status = observation.status_document(&boundary, switch.on)?;
         let exit = if self.check { status.check_exit() } else { contract::ExitCode::Ok };
+        status.exit_code = exit.code();
         if self.check {
             let mut report = Report::exiting(exit, &CheckView(&status));
             report.json = serde_json::to_value(&status).unwrap_or_default();

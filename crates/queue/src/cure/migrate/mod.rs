@@ -26,6 +26,7 @@ pub use import_scope::{LeftBehind, QueueOwner, observe_left_behind, observe_owne
 pub(super) use import_scope::{adopt, plan_adoption};
 pub use import_store::{ImportedRows, StoreImport, StoreResult, StoreSelection};
 pub(super) use import_store::{import, plan_import};
+pub(crate) use owners::rows_of_its_own;
 pub(super) use owners::{RowOwner, owner_of};
 pub(super) use plan::{plan, plan_held};
 pub(crate) use transfer::is_accounted_for;

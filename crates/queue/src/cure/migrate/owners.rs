@@ -2,7 +2,7 @@
 //!
 //! A restored `queue.db` contains rows that were moved, and perhaps delivered, before. The queue DB that has
 //! imported or receipted a row's key and digest owns it. While a queue DB is unreadable the owner is unknown.
-//! Only cures use this module; the gate reads the claims that a cure has written.
+//! The gate reads the claims that a cure has written, and not this module.
 
 use super::transfer::each_row;
 use crate::error::{ObserveError, QueueError};
@@ -10,14 +10,15 @@ use crate::fault_point::{FaultPoint, reached};
 use crate::file::Role;
 use crate::foreign_rows::content_digest;
 use crate::legacy::{FileShape, Judge, LegacyDb, LegacyKey, LegacyTable};
-use crate::observe::{FileMeta, read_meta, read_only, scoped_queues, slot};
+use crate::observe::{FileMeta, RowCounts, read_meta, read_only, read_only_within, scoped_queues, slot};
 use crate::row::RowDigest;
 use crate::schema;
 use crate::store::{Abort, fault};
 use contract::{LegacyRowCounts, Scope};
 use rusqlite::{Connection, params};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Rows of the legacy queue DB that other queue DBs own.
 #[derive(Debug, Default)]
@@ -131,6 +132,48 @@ pub(crate) fn owner_of(
         }
     }
     Ok(open.map_or(RowOwner::Unowned, RowOwner::Open))
+}
+
+/// The waiting rows of the queue DB at `path` that no other queue DB of the same user beside it has had: the others wait
+/// there, or were delivered from there. A queue DB that cannot be read without waiting counts as one that has had none.
+pub(crate) fn rows_of_its_own(conn: &Connection, path: &Path) -> Result<RowCounts, Abort> {
+    let shape = FileShape::read(conn, "main", path)?;
+    let principal = read_meta(conn)?.get("principal").cloned();
+    let tables = || [LegacyTable::Events, LegacyTable::Bodies].into_iter().filter(|table| shape.has(*table));
+    let mut had_elsewhere: HashSet<LegacyKey> = HashSet::new();
+    for other in others(path) {
+        let found = read_only_within(&other, Role::Active, Duration::ZERO, |beside| {
+            let theirs = read_meta(beside)?.get("principal").cloned();
+            let is_another_user = principal.is_some() && theirs.is_some() && principal != theirs;
+            let Some((_, had)) = owner_and_past(beside, &other)?.filter(|_| !is_another_user) else {
+                return Ok(Vec::new());
+            };
+            let mut keys = Vec::new();
+            for table in tables() {
+                each_row(conn, &shape, table, &mut |key, row| {
+                    if had.knows(beside, table, &key, || content_digest(table, row, 1))? {
+                        keys.push(key);
+                    }
+                    Ok(())
+                })?;
+            }
+            Ok(keys)
+        });
+        had_elsewhere.extend(found.ok().flatten().unwrap_or_default());
+    }
+    let mut counts = RowCounts::default();
+    for table in tables() {
+        each_row(conn, &shape, table, &mut |key, _| {
+            if !had_elsewhere.contains(&key) {
+                match table {
+                    LegacyTable::Events => counts.events += 1,
+                    LegacyTable::Bodies | LegacyTable::FailureLog => counts.bodies += 1,
+                }
+            }
+            Ok(())
+        })?;
+    }
+    Ok(counts)
 }
 
 fn others(queue_path: &Path) -> Vec<PathBuf> {
