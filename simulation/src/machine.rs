@@ -491,7 +491,7 @@ impl SimulatedMachine {
         if disk.is_off() {
             return Err("killed before the decision was stored".into());
         }
-        decide(&|was| start(was, system::clock::now().as_second()))?;
+        decide(&|was| Start::after(was, system::clock::now()))?;
         Ok(match sealed {
             Ok(()) => format!("opted p{project} in"),
             Err(error) => format!("opted p{project} in; not sealed: {error}"),
@@ -545,16 +545,6 @@ fn texts(path: &Path, sql: &str) -> rusqlite::Result<Vec<String>> {
     let mut select = db.prepare(&sql)?;
     let rows = select.query_map([], |row| row.get::<_, String>(0))?;
     Ok(rows.flatten().collect())
-}
-
-/// The start of an opt-in, as `sync opt-in` chooses it: never before the rows that wait already.
-fn start(was: Consent, now: i64) -> Start {
-    let next = now.saturating_add(1);
-    match was {
-        Consent::OptedIn(start) => start,
-        Consent::OptedOut => Start { captured: next, found: next },
-        Consent::Unset => Start { found: next, ..Start::ALWAYS },
-    }
 }
 
 fn content(path: &str) -> String {

@@ -1,11 +1,10 @@
 //! Consent: the configured decision about sending the rows of one project.
 
-use serde::Serialize;
+use jiff::Timestamp;
 
 /// The decision of config.toml about one project (contract section 9). It is machine-wide and always
 /// about the row's own project, never about the current directory.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Consent {
     /// An explicit yes, to rows from these instants on.
     OptedIn(Start),
@@ -23,18 +22,30 @@ impl Consent {
 
 /// Instants from which an opt-in applies. Older rows stay held until they are released, whichever queue
 /// they wait in and whenever they are imported.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Start {
-    /// For rows that this program captured, Unix seconds. Set only by an opt-in after an opt-out: rows
-    /// captured before any decision may be sent.
-    pub captured: i64,
-    /// For rows that another program wrote, Unix seconds.
-    pub found: i64,
+    /// For rows that this program captured. Set only by an opt-in after an opt-out: rows captured before any
+    /// decision may be sent.
+    pub captured: Timestamp,
+    /// For rows that another program wrote.
+    pub found: Timestamp,
 }
 
 impl Start {
     /// No lower bound.
-    pub const ALWAYS: Self = Self { captured: i64::MIN, found: i64::MIN };
+    pub const ALWAYS: Self = Self { captured: Timestamp::MIN, found: Timestamp::MIN };
+
+    /// The start of an opt-in at `now` that follows the decision `was`: the microsecond after `now`, so that
+    /// what waits already is older. A row of whole seconds counts as captured at the start of its second.
+    #[must_use]
+    pub fn after(was: Consent, now: Timestamp) -> Self {
+        let next = Timestamp::from_microsecond(now.as_microsecond() + 1).unwrap_or(now);
+        match was {
+            Consent::OptedIn(start) => start,
+            Consent::OptedOut => Self { captured: next, found: next },
+            Consent::Unset => Self { found: next, ..Self::ALWAYS },
+        }
+    }
 
     /// The later instants of two starts.
     #[must_use]

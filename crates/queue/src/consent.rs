@@ -1,6 +1,8 @@
 //! Consent: the decisions of config.toml, applied to the holds of waiting rows.
 
+use crate::store::unix_seconds;
 use contract::Consent;
+use jiff::Timestamp;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -98,8 +100,8 @@ impl Hold {
 }
 
 /// The first instant of an opt-in.
-fn instant(seconds: i64) -> f64 {
-    if seconds == i64::MIN { f64::NEG_INFINITY } else { seconds as f64 }
+fn instant(start: Timestamp) -> f64 {
+    if start == Timestamp::MIN { f64::NEG_INFINITY } else { unix_seconds(start) }
 }
 
 /// Reason why a row is held (contract section 9).

@@ -12,6 +12,7 @@ use crate::file::{self, DbFile, JournalMode, Role};
 use crate::{health, journal, observe, schema};
 use contract::{Fault, FaultCode, Remedy, Scope};
 use gate::QueueBirth;
+use jiff::Timestamp;
 use rusqlite::config::DbConfig;
 use rusqlite::{
     Connection, ErrorCode, OpenFlags, OptionalExtension as _, Transaction, TransactionBehavior, ffi,
@@ -337,9 +338,14 @@ pub(crate) fn fault(fault: Fault) -> QueueError {
     QueueError::Fault(Box::new(fault))
 }
 
+/// Seconds since the epoch, with their fraction: the form in which instants are stored and compared.
+pub(crate) fn unix_seconds(instant: Timestamp) -> f64 {
+    instant.as_duration().as_secs_f64()
+}
+
 /// Seconds since the epoch.
 pub(crate) fn now() -> f64 {
-    system::clock::now().as_duration().as_secs_f64().max(0.0)
+    unix_seconds(system::clock::now()).max(0.0)
 }
 
 /// Whole seconds since the epoch.

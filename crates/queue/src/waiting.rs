@@ -38,13 +38,14 @@ pub(crate) struct Binding {
     pub(crate) place: PlaceId,
     pub(crate) hold: Hold,
     pub(crate) digest: RowDigest,
-    /// When it was captured (Unix seconds), if that was before it began to wait. Consent is judged by it.
+    /// When it was captured (Unix seconds, with their fraction), where that is known. Consent is judged by it;
+    /// else by the row's own time, which may be whole seconds.
     pub(crate) captured_at: Option<f64>,
 }
 
 impl Binding {
-    fn at(&self, waits_since: f64) -> f64 {
-        self.captured_at.map_or(waits_since, |captured| captured.min(waits_since))
+    fn at(&self, own_time: f64) -> f64 {
+        self.captured_at.unwrap_or(own_time)
     }
 }
 

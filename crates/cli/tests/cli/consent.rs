@@ -120,6 +120,39 @@ fn own_rows_before_first_decision_leave_and_opted_out_rows_stay() {
 }
 
 /// The project's decision in config.toml.
+/// Waits for the start of a second: the commands that follow act within it.
+fn start_of_a_second() {
+    let millisecond = std::time::Duration::from_millis(1);
+    while jiff::Timestamp::now().subsec_millisecond() > 50 {
+        std::thread::sleep(millisecond);
+    }
+}
+
+#[test]
+fn opt_in_and_capture_within_one_second_are_told_apart() {
+    let (world, server) = with_server();
+    start_of_a_second();
+    world.run(["agent", "mission", "create", "one"]).exits(0);
+    world.run(["sync", "opt-out"]).exits(0);
+    world.run(["sync", "opt-in", "--yes"]).exits(0);
+    world.run(["agent", "mission", "create", "two"]).exits(0);
+    world.run(["sync", "now"]).exits(0);
+    let sent = server.event_ids();
+    let log_of = |slug: &str| {
+        let missions = std::fs::read_dir(world.work().join("kitty-specs")).unwrap();
+        let mut missions = missions.map(|mission| mission.unwrap().path());
+        let mission = missions.find(|path| path.file_name().unwrap().to_string_lossy().starts_with(slug));
+        std::fs::read_to_string(mission.unwrap().join("status.events.jsonl")).unwrap()
+    };
+    let (before, after) = (log_of("one-"), log_of("two-"));
+    assert!(sent.iter().any(|id| after.contains(id.as_str())), "captured after the opt-in: {sent:?}");
+    assert!(!sent.iter().any(|id| before.contains(id.as_str())), "waited during the opt-out: {sent:?}");
+    let status = world.run(["sync", "status", "--json"]).exits(0).json();
+    let held = &status["held"][0];
+    assert_eq!(status["active_queue"]["event_count"], held["events"], "{status:#}");
+    assert_eq!(status["active_queue"]["body_upload_count"], held["bodies"], "{status:#}");
+}
+
 fn is_opted_in(world: &World) -> bool {
     let config = std::fs::read_to_string(world.root().join("config.toml")).unwrap_or_default();
     config.contains(PROJECT) && config.contains("enabled = true")

@@ -137,17 +137,17 @@ impl ConfigEdit {
         }
         for spelling in &spellings {
             set(self.document.as_table_mut(), &["sync", "projects", spelling, "enabled"], enabled.into());
-            for (key, seconds) in [(CAPTURED_SINCE, start.captured), (FOUND_SINCE, start.found)] {
-                self.set_instant(spelling, key, enabled.then_some(seconds));
+            for (key, instant) in [(CAPTURED_SINCE, start.captured), (FOUND_SINCE, start.found)] {
+                self.set_instant(spelling, key, enabled.then_some(instant));
             }
         }
     }
 
     /// Writes an instant of a project's decision, or removes it: nothing means always.
-    fn set_instant(&mut self, spelling: &str, key: &str, seconds: Option<i64>) {
-        let instant = seconds
-            .filter(|seconds| *seconds != i64::MIN)
-            .and_then(|seconds| Timestamp::from_second(seconds).ok()?.to_string().parse::<Datetime>().ok());
+    fn set_instant(&mut self, spelling: &str, key: &str, instant: Option<Timestamp>) {
+        let instant = instant
+            .filter(|instant| *instant != Timestamp::MIN)
+            .and_then(|instant| instant.to_string().parse::<Datetime>().ok());
         match instant {
             Some(instant) => {
                 set(self.document.as_table_mut(), &["sync", "projects", spelling, key], instant.into());
@@ -269,11 +269,12 @@ mod tests {
     #[test]
     fn opt_in_keeps_its_beginning_and_an_opt_out_forgets_it() {
         let (_directory, home) = home_with(None);
-        let start = Start { found: 1_795_000_000, ..Start::ALWAYS };
+        let found = "2026-11-18T11:06:40.000007Z".parse().expect("an instant");
+        let start = Start { found, ..Start::ALWAYS };
         let after = edit(&home, |edit| edit.opt_in(Some(UUID), start));
         assert_eq!(
             after,
-            format!("[sync.projects.{UUID}]\nenabled = true\nfound_since = 2026-11-18T11:06:40Z\n")
+            format!("[sync.projects.{UUID}]\nenabled = true\nfound_since = 2026-11-18T11:06:40.000007Z\n")
         );
         let config = Config::read(&home).expect("readable");
         assert_eq!(config.consent(Some(UUID), None, None), Consent::OptedIn(start));

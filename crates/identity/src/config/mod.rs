@@ -398,12 +398,11 @@ impl Reader<'_> {
 }
 
 impl Reader<'_> {
-    /// An instant as Unix seconds; absent, the beginning of time.
-    fn instant(&self, table: &dyn TableLike, key: &str, path: &str) -> Result<i64, ConfigError> {
-        let Some(item) = table.get(key) else { return Ok(i64::MIN) };
+    /// An instant; absent, the beginning of time.
+    fn instant(&self, table: &dyn TableLike, key: &str, path: &str) -> Result<Timestamp, ConfigError> {
+        let Some(item) = table.get(key) else { return Ok(Timestamp::MIN) };
         let instant = item.as_datetime().and_then(|at| at.to_string().parse::<Timestamp>().ok());
-        let seconds = instant.map(Timestamp::as_second);
-        seconds
+        instant
             .ok_or_else(|| self.error(item, format!("`{path}.{key}` is not a date and time with an offset")))
     }
 }

@@ -183,8 +183,10 @@ pub(crate) fn confirm_row(
     row: &PreparedRow,
     captured: &mut Captured,
 ) -> Result<(), Abort> {
-    // A leftover may be settled after an opt-out and an opt-in, and is older than both.
-    let belongs = Belongs { place: row.place, hold: Hold::Free, captured_at: Some(row.prepared_at) };
+    // A leftover may be settled after an opt-out and an opt-in, and is older than both. A clock that was set back
+    // meanwhile makes no row younger.
+    let captured_at = row.prepared_at.min(now());
+    let belongs = Belongs { place: row.place, hold: Hold::Free, captured_at };
     match make_pending(tx, queueing, row.kind, belongs, &row.head, &row.payload)? {
         Made::Event => captured.events += 1,
         Made::Coalesced => {
@@ -230,7 +232,7 @@ pub(crate) struct Belongs {
     pub(crate) place: PlaceId,
     pub(crate) hold: Hold,
     /// See [`Binding::captured_at`].
-    pub(crate) captured_at: Option<f64>,
+    pub(crate) captured_at: f64,
 }
 
 /// Lets a row wait, from its stored columns.
@@ -257,7 +259,7 @@ pub(crate) fn make_pending(
                 retry_count: 0,
                 coalesce_key: text("coalesce_key"),
             };
-            let binding = Binding { place, hold, digest, captured_at };
+            let binding = Binding { place, hold, digest, captured_at: Some(captured_at) };
             if coalesce(tx, &event, binding)? {
                 return Ok(Made::Coalesced);
             }
@@ -265,7 +267,8 @@ pub(crate) fn make_pending(
         }
         Some(Kind::Body) => {
             let Some(body) = body_of(head, payload) else { return Ok(Made::Unfit) };
-            let binding = Binding { place, hold, digest: RowDigest::of_body(&body), captured_at };
+            let digest = RowDigest::of_body(&body);
+            let binding = Binding { place, hold, digest, captured_at: Some(captured_at) };
             let progress = BodyProgress { created_at: now(), ..BodyProgress::default() };
             Ok(if queueing.body(&body, progress, binding)? { Made::Body } else { Made::Known })
         }

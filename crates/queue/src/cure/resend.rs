@@ -325,7 +325,7 @@ impl<'a> Walk<'a> {
         let Some(tx) = self.tx else { return Ok(!sent.waits(self.conn)?) };
         let mut queueing = Queueing::new(tx)?;
         let (place, hold) = (candidate.place, candidate.hold);
-        let binding = Binding { place, hold, digest: sent.digest(), captured_at: None };
+        let binding = Binding { place, hold, digest: sent.digest(), captured_at: Some(candidate.since) };
         Ok(match sent {
             SentRow::Event { event_id, event_type, data } => {
                 let event = PendingEvent {

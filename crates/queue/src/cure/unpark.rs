@@ -11,7 +11,7 @@ use crate::origin::PlaceId;
 use crate::parked::reason;
 use crate::row::RowDigest;
 use crate::row::{Kind, Witness};
-use crate::store::{Abort, ScopedDb, now_seconds};
+use crate::store::{Abort, ScopedDb, now, now_seconds};
 use crate::stored_event::StoredEvent;
 use crate::waiting::Queueing;
 use contract::event::kind::HISTORY_ADDED;
@@ -170,7 +170,7 @@ fn restore(tx: &Transaction<'_>, row: &RowToRestore) -> Result<Result<(), String
     }
     let hold = row.head.get("hold").and_then(Value::as_i64).map_or(Hold::Sealed, Hold::from_stored);
     let mut queueing = Queueing::new(tx)?;
-    let belongs = Belongs { place: row.place, hold, captured_at: None };
+    let belongs = Belongs { place: row.place, hold, captured_at: now() };
     match make_pending(tx, &mut queueing, row.kind, belongs, &row.head, payload)? {
         Made::Known => Ok(Err("a row of its key waits already".to_owned())),
         Made::Unfit => Ok(Err("its columns do not make a row that can wait".to_owned())),

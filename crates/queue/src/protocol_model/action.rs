@@ -7,6 +7,7 @@ use crate::consent::Hold;
 use contract::wire::EventStatus;
 use contract::wire::receipts::ReceiptState;
 use contract::{Consent, Start};
+use jiff::Timestamp;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
@@ -253,7 +254,7 @@ pub(super) fn apply(world: &mut World, action: Action) {
             world.budget.decisions -= 1;
             let machine = &mut world.machines[number];
             machine.instant += 1;
-            let now = i64::from(machine.instant);
+            let now = Timestamp::from_second(i64::from(machine.instant)).unwrap_or_default();
             machine.consent = Consent::OptedIn(Start { captured: now, found: now });
         }
         Action::Release(number) => {

@@ -64,7 +64,7 @@ fn settled_row_is_as_old_as_its_capture() {
     let _left_behind = home.writer(&scope()).prepare(&capture).expect("prepared");
     let conn = home.sql(&home.scoped(&scope()));
     conn.execute("UPDATE prepared SET prepared_at = prepared_at - 10", []).expect("made older");
-    let opted_in = jiff::Timestamp::now().as_second() - 5;
+    let opted_in = jiff::Timestamp::now() - jiff::SignedDuration::from_secs(5);
 
     home.writer(&scope()).settle("kitty-widgets", place().checkout(), |_| Vec::new()).expect("settled");
     let consent = |_: &Place| Consent::OptedIn(Start { captured: opted_in, found: opted_in });

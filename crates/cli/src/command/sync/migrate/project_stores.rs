@@ -8,6 +8,7 @@ use contract::text::printable;
 use contract::{Consent, ExitCode, Remedy, Start};
 use gate::CurePermit;
 use identity::ConfigEdit;
+use jiff::Timestamp;
 use queue::{Cure, ImportedRows, RowCounts, StoreDecision, StoreImport, StoreResult, StoreSelection};
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -82,7 +83,10 @@ fn take_decisions_over(context: &CommandContext, stores: &[StoreImport]) -> Resu
         match store.decision {
             StoreDecision::OptedOut => edit.opt_out(project),
             // Rows captured here may leave as before; rows of other programs, from that instant on.
-            StoreDecision::OptedIn(found) => edit.opt_in(project, Start { captured: i64::MIN, found }),
+            StoreDecision::OptedIn(seconds) => {
+                let found = Timestamp::from_second(seconds).unwrap_or_default();
+                edit.opt_in(project, Start { found, ..Start::ALWAYS });
+            }
             StoreDecision::Unset => {}
         }
     }

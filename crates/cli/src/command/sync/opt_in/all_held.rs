@@ -2,7 +2,7 @@
 //!
 //! Projects that are opted out by name keep their decision: this verb decides where nothing was decided.
 
-use super::{OptInArgs, cure_permit, decide, start, without_account};
+use super::{OptInArgs, cure_permit, decide, without_account};
 use crate::command::sync::scoped::is_absent;
 use crate::context::CommandContext;
 use crate::error::CliError;
@@ -40,10 +40,10 @@ pub(super) fn run(context: &CommandContext, args: &OptInArgs) -> Result<Report, 
     } else {
         // Rows that are held now stay held, as with a single project.
         seal(context, projects())?;
-        let now = jiff::Timestamp::now().as_second();
+        let now = jiff::Timestamp::now();
         decide(context, |edit| {
             for project in projects() {
-                let start = start(edit.config().consent(project, None, None), now);
+                let start = Start::after(edit.config().consent(project, None, None), now);
                 edit.opt_in(project, start);
             }
         })?;

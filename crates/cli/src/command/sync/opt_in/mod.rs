@@ -11,7 +11,7 @@ use crate::command::sync::scoped::is_absent;
 use crate::report::{counted, events_and_bodies};
 use crate::verb::{Args, Class, CliError, CommandContext, ExitCode, Render, Report, Verb};
 use contract::exit::SAAS_SYNC_UNAUTHENTICATED;
-use contract::{Consent, FaultCode, Remedy, Start};
+use contract::{FaultCode, Remedy, Start};
 use gate::CurePermit;
 use identity::ConfigEdit;
 use identity::config::NO_PROJECT;
@@ -83,9 +83,9 @@ impl Verb for OptInArgs {
                     failure.summary
                 ));
             }
-            let now = jiff::Timestamp::now().as_second();
+            let now = jiff::Timestamp::now();
             decide(context, |edit| {
-                let start = start(edit.config().consent(decision.project(), None, None), now);
+                let start = Start::after(edit.config().consent(decision.project(), None, None), now);
                 edit.opt_in(decision.project(), start);
             })?;
         }
@@ -142,17 +142,6 @@ fn without_account(context: &CommandContext) -> CliError {
             "not logged in: rows sealed in the queue of an account are released there",
         )
         .cured_by(context.login().ok().map(|login| login.remedy())),
-    }
-}
-
-/// The start of an opt-in that follows the decision `was`: never before the rows that wait already.
-fn start(was: Consent, now: i64) -> Start {
-    // Timestamps of rows are whole seconds; one of this very second was there before.
-    let next = now.saturating_add(1);
-    match was {
-        Consent::OptedIn(start) => start,
-        Consent::OptedOut => Start { captured: next, found: next },
-        Consent::Unset => Start { found: next, ..Start::ALWAYS },
     }
 }
 
