@@ -2,6 +2,7 @@
 //! release 3.2.7, without the groups `sync` and `auth`: delivery and login are this program's own.
 
 use crate::verb::Class;
+use contract::remedy::shell_line;
 
 /// Verbs that change nothing, unless they are given one of [`WRITING_OPTIONS`].
 const READING: &[&str] = &[
@@ -246,6 +247,20 @@ impl HandedVerb {
     pub(crate) fn counterpart(self) -> Option<&'static str> {
         COUNTERPARTS.iter().find(|(words, _)| *words == self.words).map(|(_, counterpart)| *counterpart)
     }
+}
+
+/// The command of this program for the purpose of `line`, a command that runs in the Python CLI, with `work_package`
+/// and `mission` in the places of its placeholders. Nothing for a command of this program; empty where it has none.
+pub(crate) fn counterpart_of(line: &str, work_package: Option<&str>, mission: &str) -> Option<String> {
+    let words = line.strip_prefix("spec-kitty ")?.split(' ');
+    let Some(AskedVerb::Verb(verb, _)) = find(words) else { return None };
+    let Some(counterpart) = verb.counterpart() else { return Some(String::new()) };
+    let filled = counterpart.split(' ').map(|word| match word {
+        "WP" => work_package.unwrap_or(word),
+        "MISSION" => mission,
+        word => word,
+    });
+    Some(shell_line(std::iter::once("spec-kitty").chain(filled)))
 }
 
 /// Every verb of the list.

@@ -58,6 +58,40 @@ fn world() -> (World, Mission) {
     (world, mission)
 }
 
+/// Each command that `doctor paths` marks as one of the Python CLI has this program's beside it, which runs.
+#[test]
+fn context_marks_commands_that_run_in_the_python_cli() {
+    let (world, mission) = world();
+    let paths = world.run(["doctor", "paths"]).exits(0).stdout.clone();
+    let is_handed_on = |line: &str| {
+        let words = line.strip_prefix("spec-kitty ").unwrap();
+        paths.lines().filter(|path| path.contains("Python CLI")).any(|path| {
+            let verb = path.trim().split("  ").next().unwrap();
+            words == verb || words.starts_with(&format!("{verb} "))
+        })
+    };
+    let mut marked = Vec::new();
+    for action in ["specify", "plan", "tasks_finalize", "implement", "review", "accept", "status"] {
+        let resolve = ["agent", "context", "resolve", "--action", action, "--mission", &mission.slug];
+        let text = world.run(resolve).exits(0).stdout.clone();
+        let document = world.run(resolve.into_iter().chain(["--json"])).exits(0).json();
+        for (name, line) in document["commands"].as_object().unwrap() {
+            let (line, ours) = (line.as_str().unwrap(), document["counterparts"][name].as_str());
+            assert_eq!(is_handed_on(line), ours.is_some(), "{line}: {document:#}");
+            let Some(ours) = ours else { continue };
+            assert!(text.contains(&format!("runs in the Python CLI; in this program: {ours}\n")), "{text}");
+            world.run(ours.split(' ').skip(1).chain(["--local-only"])).exits(0);
+            marked.push(action);
+        }
+        if action == "implement" {
+            let review =
+                ["agent", "tasks", "move-task", "WP01", "--to", "for_review", "--force", "--note", "n"];
+            world.run(review.into_iter().chain(["--local-only", "--mission", &mission.slug])).exits(0);
+        }
+    }
+    assert_eq!(marked, ["implement", "review"]);
+}
+
 fn act(world: &World, script: &str) {
     std::fs::write(world.user_home().join("act"), script).unwrap();
 }

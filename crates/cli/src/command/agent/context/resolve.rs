@@ -2,10 +2,14 @@
 
 use crate::args::MissionArg;
 use crate::command::agent::tasks::list::warnings;
+use crate::front::verbs::counterpart_of;
 use crate::mission_document::MissionDocument;
 use crate::verb::{Args, Class, CliError, CommandContext, Report, Verb};
 use contract::text::printable;
 use mission::command::action_context::{ACTIONS, ActionContext, ContextRequest, resolve};
+use serde::Serialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// Show mission, work package, branch and place of one action; change nothing
@@ -40,14 +44,36 @@ impl Verb for ContextResolveArgs {
             agent: self.agent,
         };
         let found = resolve(&context.project()?, &request)?;
-        let text = describe(&found);
         let notes = warnings(&found.warnings);
-        let report = Report::of(&MissionDocument { value: found, text });
+        let value = ContextView::of(found);
+        let text = describe(&value);
+        let report = Report::of(&MissionDocument { value, text });
         Ok(notes.into_iter().fold(report, Report::note))
     }
 }
 
-fn describe(found: &ActionContext) -> String {
+/// The context, with the commands of this program beside those that run in the Python CLI.
+#[derive(Serialize)]
+struct ContextView {
+    #[serde(flatten)]
+    context: ActionContext,
+    /// By the names in `commands`; empty where this program has none for the purpose.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    counterparts: BTreeMap<String, String>,
+}
+
+impl ContextView {
+    fn of(context: ActionContext) -> Self {
+        let counterpart =
+            |line: &Value| counterpart_of(line.as_str()?, context.wp_id.as_deref(), &context.mission_slug);
+        let counterparts = context.commands.iter();
+        let counterparts =
+            counterparts.filter_map(|(name, line)| Some((name.clone(), counterpart(line)?))).collect();
+        Self { context, counterparts }
+    }
+}
+
+fn describe(ContextView { context: found, counterparts }: &ContextView) -> String {
     let mut out = format!("{}: {}\n", found.action, found.mission_slug);
     let place = found.wp_id.as_deref().zip(found.lane).map(|(id, lane)| format!("{id} ({lane})"));
     for (name, value) in [
@@ -63,6 +89,13 @@ fn describe(found: &ActionContext) -> String {
     }
     for (name, command) in &found.commands {
         let _ = writeln!(out, "  {name}: {}", printable(command.as_str().unwrap_or_default()));
+        match counterparts.get(name).map(String::as_str) {
+            None => {}
+            Some("") => out.push_str("    runs in the Python CLI\n"),
+            Some(ours) => {
+                let _ = writeln!(out, "    runs in the Python CLI; in this program: {}", printable(ours));
+            }
+        }
     }
     out
 }
