@@ -20,6 +20,7 @@
 //! | [`log`] | `status.events.jsonl` |
 //! | `log_place` | the location of lane rows, and why it is not certain |
 //! | [`mission_log`] | where a mission's rows are: checkout, branch or worktree |
+//! | `lost_rows` | rows that a repaired log lacks and a commit has |
 //! | [`dossier`] | artifacts, and which of them travel |
 //! | [`front_matter`] | work package files |
 //! | [`decision`] | the decision ledger |
@@ -61,6 +62,7 @@ pub mod log;
 mod log_place;
 pub mod merge;
 pub mod meta;
+mod lost_rows;
 pub mod mission_log;
 pub mod outgoing;
 pub mod ownership;

@@ -93,6 +93,15 @@ impl Unclear {
 }
 
 impl LogPlace {
+    /// Reason why nothing is written to the log, with the ways out; none when its place is certain.
+    pub(crate) fn problem(&self) -> Option<String> {
+        let Self::Unclear { problem, .. } = self else { return None };
+        let missing = if self.is_whole() { "" } else { "lane rows may be missing: " };
+        let error = problem.error();
+        let remedies: Vec<_> = error.remedies().iter().map(ToString::to_string).collect();
+        Some(format!("{missing}{error}; {}", remedies.join("; ")))
+    }
+
     /// Whether every row is read.
     pub(crate) fn is_whole(&self) -> bool {
         !matches!(self, Self::Unclear { problem: Unclear::Missing { .. } | Unclear::Unread { .. }, .. })

@@ -58,9 +58,7 @@ pub struct LogReader<'p> {
 /// # Errors
 /// When a line cannot be read, or the coordination branch is missing or unclear.
 pub(crate) fn read_mission_log(project: &Project, mission: &MissionDirectory) -> Result<MissionLog> {
-    let log = open_mission_log(project, mission)?;
-    log.parts().try_for_each(|part| part.check_undamaged(&mission.slug))?;
-    Ok(log)
+    LogReader::new(project).read_undamaged(mission)
 }
 
 /// Reads what can be read of the log of a mission for a command that writes beside it.
@@ -68,11 +66,7 @@ pub(crate) fn read_mission_log(project: &Project, mission: &MissionDirectory) ->
 /// # Errors
 /// When the coordination branch is missing or unclear.
 pub(crate) fn open_mission_log(project: &Project, mission: &MissionDirectory) -> Result<MissionLog> {
-    let log = LogReader::new(project).read(mission)?;
-    match &log.place {
-        LogPlace::Unclear { problem, .. } => Err(problem.error()),
-        _ => Ok(log),
-    }
+    LogReader::new(project).open(mission)
 }
 
 /// Reads every row of a mission's log once, wherever it is; damaged lines are passed over.
@@ -202,6 +196,21 @@ impl<'p> LogReader<'p> {
         })
     }
 
+    /// Like [`read_mission_log`].
+    pub(crate) fn read_undamaged(&mut self, mission: &MissionDirectory) -> Result<MissionLog> {
+        let log = self.open(mission)?;
+        log.parts().try_for_each(|part| part.check_undamaged(&mission.slug))?;
+        Ok(log)
+    }
+
+    fn open(&mut self, mission: &MissionDirectory) -> Result<MissionLog> {
+        let log = self.read(mission)?;
+        match &log.place {
+            LogPlace::Unclear { problem, .. } => Err(problem.error()),
+            _ => Ok(log),
+        }
+    }
+
     fn read(&mut self, mission: &MissionDirectory) -> Result<MissionLog> {
         let (checkout, snapshot) = self.project.view_log(&mission.path)?;
         let place = self.find(mission)?;
@@ -231,12 +240,7 @@ impl<'p> LogReader<'p> {
             }
             united.others.push(part);
         }
-        if let LogPlace::Unclear { problem, .. } = &place {
-            let error = problem.error();
-            let remedies: Vec<_> = error.remedies().iter().map(ToString::to_string).collect();
-            let missing = if place.is_whole() { "" } else { "lane rows may be missing: " };
-            united.notes.push(format!("{missing}{error}; {}", remedies.join("; ")));
-        }
+        united.notes.extend(place.problem());
         united.place = place;
         Ok(united)
     }
@@ -444,6 +448,11 @@ impl MissionLog {
     /// Whether all rows were read, so that a work package without a row is one that has not moved.
     pub(crate) fn is_complete(&self) -> bool {
         self.place.is_whole()
+    }
+
+    /// Location of the lane rows.
+    pub(crate) fn place(&self) -> &LogPlace {
+        &self.place
     }
 
     /// The files that were read.

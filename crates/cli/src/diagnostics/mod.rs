@@ -45,6 +45,8 @@ pub(crate) enum CheckName {
     Teamspace,
     /// The working directory is in a project whose identity can be read.
     Project,
+    /// The log of each mission of the project can be read to its end.
+    Missions,
     /// Rows of this project may leave, and none waits for a decision.
     Consent,
     /// The boundary is coherent.
@@ -64,7 +66,7 @@ pub(crate) enum CheckName {
 impl CheckName {
     /// Whether `sync setup` opens it: what has to be right before anything is captured and sent.
     pub(crate) const fn is_gate(self) -> bool {
-        !matches!(self, Self::Queue | Self::Delivery | Self::Reachability)
+        !matches!(self, Self::Missions | Self::Queue | Self::Delivery | Self::Reachability)
     }
 
     /// The check in which a failing name of the preflight is reported: each in exactly one.
@@ -287,6 +289,7 @@ impl<'a> Diagnostics<'a> {
             CheckName::Login => self.login_check()?,
             CheckName::Teamspace => self.teamspace(),
             CheckName::Project => self.project(),
+            CheckName::Missions => self.missions(),
             CheckName::Consent => self.consent()?,
             CheckName::Boundary => self.boundary()?,
             CheckName::LegacyRows => self.legacy_rows(),

@@ -3,13 +3,18 @@
 use super::machine::with_obstacles;
 use super::{CheckName, DiagnosticCheck, Diagnostics};
 use crate::error::{CliError, chain};
-use crate::report::{PROJECTS_SHOWN, more_projects, project_name, rows};
+use crate::report::{PROJECTS_SHOWN, counted, more_projects, project_name, rows};
 use contract::{Consent, Remedy};
 use identity::git::read_git_facts;
 use identity::project::{RecordedIdentity, config_file};
 use identity::{ProjectIdentity, locate_project_root};
+use mission::Project;
+use mission::command::log_faults::{ReadLogs, read_logs};
 use queue::HoldReason;
 use std::path::PathBuf;
+
+/// Most missions with a fault that are listed.
+const MISSIONS_SHOWN: usize = 5;
 
 impl Diagnostics<'_> {
     pub(super) fn project(&self) -> DiagnosticCheck {
@@ -53,6 +58,36 @@ impl Diagnostics<'_> {
         let mut places = vec![root.join("kitty-specs"), root.join(".kittify")];
         places.extend(read_git_facts(&root).ok().flatten().map(|git| git.common_dir));
         with_obstacles(check.read_file(what, &file), &places)
+    }
+
+    /// Whether a command could write to each mission of the project.
+    pub(super) fn missions(&self) -> DiagnosticCheck {
+        let not_checked = |why: &str| DiagnosticCheck::not_checked(CheckName::Missions, why);
+        let Some(root) = self.project_root() else { return not_checked("not inside a project") };
+        let read = Project::read(&root).and_then(|project| Ok((read_logs(&project)?, project.missions())));
+        let (ReadLogs { missions, faults }, directory) = match read {
+            Ok(read) => read,
+            Err(error) => return not_checked(&format!("the missions cannot be listed: {}", chain(&error))),
+        };
+        let summary = match (counted(missions as u64, "log was", "logs were"), faults.len()) {
+            _ if missions == 0 => "no missions yet".to_owned(),
+            (read, 0) => format!("{read} read to the end"),
+            (read, damaged) => format!("{read} read, {damaged} of them with a fault"),
+        };
+        let check = DiagnosticCheck::ok(CheckName::Missions, summary);
+        let check = check.read_file(counted(missions as u64, "mission", "missions"), &directory);
+        let check = faults.iter().take(MISSIONS_SHOWN).fold(check, |check, (mission, error)| {
+            let detail = format!("{mission}: {}", chain(error));
+            check.finding(error.code().name().to_lowercase(), detail, error.remedies())
+        });
+        match faults.len().saturating_sub(MISSIONS_SHOWN) {
+            0 => check,
+            more => check.finding(
+                "more_missions",
+                format!("{} with a fault", counted(more as u64, "more mission", "more missions")),
+                [Remedy::Advice("`spec-kitty agent status show` warns of each".to_owned())],
+            ),
+        }
     }
 
     /// The decision about this project, and rows of any project that wait for one.

@@ -111,7 +111,12 @@ fn missing_branch_is_refused_with_both_remedies() {
     assert!(overview.stdout.contains("2 unknown"), "{}", overview.stdout);
     let check = world.run(["agent", "mission", "check-prerequisites", "--mission", "sample"]).exits(0);
     let refused = emit(&world, "claimed").exits(1);
-    for text in [&show, &list, &check, &refused].map(|run| format!("{}{}", run.stdout, run.stderr)) {
+    let validate = world.run(["agent", "status", "validate", "--mission", "sample"]).exits(1);
+    let repair = world.run(["doctor", "repair", "--mission", &mission.slug]).exits(1);
+    let doctor = world.run(["sync", "doctor", "--offline"]).exits(1);
+    for text in [&show, &list, &check, &refused, &validate, &repair, &doctor]
+        .map(|run| format!("{}{}", run.stdout, run.stderr))
+    {
         assert!(text.contains(&format!("coordination branch `{branch}` is missing")), "{text}");
         assert!(text.contains(&format!("`git branch {branch}`")), "{text}");
         assert!(text.contains("remove the key `coordination_branch` from "), "{text}");
@@ -119,6 +124,59 @@ fn missing_branch_is_refused_with_both_remedies() {
     let document = refused.json();
     assert_eq!(document["error_code"], "COORDINATION_BRANCH_MISSING");
     assert_eq!(document["coordination_branch"], branch.as_str());
-    let repair = world.run(["doctor", "repair", "--mission", &mission.slug]).exits(0);
-    assert!(repair.stdout.contains("nothing to repair"), "{}", repair.stdout);
+    assert!(repair.stdout.contains("nothing was repaired"), "{}", repair.stdout);
+    let repair = world.run(["doctor", "repair", "--mission", &mission.slug, "--json"]).exits(1).json();
+    assert_eq!(repair["result"], "nothing_repaired");
+    let validate =
+        world.run(["agent", "status", "validate", "--mission", "sample", "--json"]).exits(1).json();
+    assert_eq!(validate["passed"], false);
+
+    // The remedy, run: git still has the last commit of the branch.
+    let lost = git(&world, &["fsck", "--no-reflogs", "--lost-found"]);
+    let lost = lost.lines().find_map(|line| line.strip_prefix("dangling commit ")).unwrap();
+    git(&world, &["branch", &branch, lost]);
+    for argv in [
+        &["agent", "status", "validate", "--mission", "sample"][..],
+        &["doctor", "repair", "--mission", "sample"],
+    ] {
+        world.run(argv).exits(0);
+    }
+    let check = missions_check(&world);
+    assert_eq!((&check["state"], &check["findings"]), (&json!("ok"), &json!([])), "{check:#}");
+}
+
+fn missions_check(world: &World) -> Value {
+    let doctor = world.run(["sync", "doctor", "--offline", "--json"]).json();
+    let checks = doctor["checks"].as_array().unwrap();
+    checks.iter().find(|check| check["name"] == "missions").unwrap().clone()
+}
+
+#[test]
+fn row_damaged_on_the_branch_is_restored_from_its_older_commit() {
+    let (world, mission, branch) = coordinated();
+    emit(&world, "claimed").exits(0);
+    // A commit with a torn row, made without a worktree.
+    let path = format!("kitty-specs/{}/status.events.jsonl", mission.slug);
+    let rows = git(&world, &["show", &format!("{branch}:{path}")]);
+    let torn = world.work().with_file_name("torn");
+    std::fs::write(&torn, &rows[..rows.trim_end().len() - 30]).unwrap();
+    let script = format!(
+        "export GIT_INDEX_FILE=.git/torn-index && git read-tree '{branch}' && git update-index --cacheinfo \
+         100644,$(git hash-object -w '{}'),'{path}' && git update-ref 'refs/heads/{branch}' \
+         $(git commit-tree -p '{branch}' -m torn $(git write-tree))",
+        torn.display()
+    );
+    world.run_program("sh", ["-c", &script]).exits(0);
+    let finding = missions_check(&world);
+    assert_eq!(finding["findings"][0]["code"], "log_damaged", "{finding:#}");
+
+    let repair = world.run(["doctor", "repair", "--mission", "sample", "--json"]).exits(0).json();
+    let in_git = &repair["in_git"][0];
+    assert_eq!(in_git["commit"], git(&world, &["rev-parse", &format!("{branch}~2")]).trim(), "{repair:#}");
+    world.run_program("sh", ["-c", in_git["restore"].as_str().unwrap()]).exits(0);
+    let shown = world.run(["agent", "status", "show", "--mission", "sample"]).exits(0);
+    assert!(shown.stdout.contains("claimed (1)"), "{}", shown.stdout);
+    emit(&world, "in_progress").exits(0);
+    let validate = world.run(["agent", "status", "validate", "--mission", "sample"]).exits(0);
+    assert!(validate.stdout.contains("in order"), "{}", validate.stdout);
 }

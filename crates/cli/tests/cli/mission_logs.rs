@@ -218,6 +218,48 @@ fn damaged_log_is_shown_refuses_writing_and_is_repaired() {
     }
 }
 
+/// What the repair names is run: the row of the last commit, and the file that is made from the log.
+#[test]
+fn row_of_a_damaged_line_is_named_with_the_commit_that_has_it() {
+    let (world, mission) = world();
+    write_log(
+        &mission,
+        &[
+            row(1, "2026-06-01T10:00:00Z", "planned", "claimed"),
+            row(2, "2026-06-01T10:01:00Z", "claimed", "in_progress"),
+        ],
+    );
+    let slug = &*mission.slug;
+    world.run(["agent", "status", "materialize", "--mission", slug]).exits(0);
+    world.run_program("git", ["add", "-A"]).exits(0);
+    world.run_program("git", ["commit", "-qm", "rows"]).exits(0);
+    let commit = world.run_program("git", ["rev-parse", "HEAD"]).exits(0).stdout.trim().to_owned();
+    let whole = log(&mission);
+    mission.write("status.events.jsonl", &whole[..whole.trim_end().len() - 30]);
+
+    let doctor = world.run(["sync", "doctor", "--offline"]).exits(1);
+    let remedy = format!("spec-kitty doctor repair --mission {slug}");
+    assert!(doctor.stdout.contains("log_damaged: ") && doctor.stdout.contains(&remedy), "{}", doctor.stdout);
+    let repair = world.run(["doctor", "repair", "--mission", slug]).exits(0).stdout.clone();
+    assert!(repair.contains(&format!("commit {commit} has 1 row that the log lacks:")), "{repair}");
+    let line_after = |words: &str| {
+        let line =
+            repair.lines().find_map(|line| line.split_once(words)).unwrap_or_else(|| panic!("{repair}"));
+        line.1.to_owned()
+    };
+    let materialize = line_after("then, as status.json differs from the log: spec-kitty ");
+    let shown = world.run_program("sh", ["-c", &line_after("  show: ")]).exits(0).stdout.clone();
+    assert_eq!(shown.trim_end(), whole.lines().last().unwrap());
+    world.run_program("sh", ["-c", &line_after("  restore: ")]).exits(0);
+    world.run(materialize.split(' ')).exits(0);
+    assert_eq!((log(&mission), lane(&world, slug).as_str()), (whole, "in_progress"));
+    world.run(["agent", "status", "validate", "--mission", slug]).exits(0);
+    let doctor = world.run(["sync", "doctor", "--offline"]);
+    assert!(doctor.stdout.contains("ok       missions      1 log was read to the end"), "{}", doctor.stdout);
+    let again = world.run(["doctor", "repair", "--mission", slug]).exits(0);
+    assert!(again.stdout.ends_with("nothing to repair\n"), "{}", again.stdout);
+}
+
 /// The line is larger than the log may be, and than the memory that the commands get.
 #[test]
 #[cfg(target_os = "linux")]

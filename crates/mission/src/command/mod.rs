@@ -24,6 +24,7 @@ pub mod emit;
 pub mod evidence;
 pub mod finalize;
 pub mod init;
+pub mod log_faults;
 pub mod map_requirements;
 pub mod mark_status;
 pub mod move_task;

@@ -48,12 +48,20 @@ pub fn validate(project: &Project, mission: Option<&str>) -> Result<ValidatedLog
             errors.extend(problems(&row).into_iter().map(|problem| format!("row {id}: {problem}")));
         }
     });
-    if let Err(error) = judged {
-        let problem = chain(&error);
-        // The log that was viewed has the same problem as a warning.
-        warnings.retain(|warning| !warning.contains(&problem));
-        let remedies: Vec<_> = error.remedies().iter().map(ToString::to_string).collect();
-        errors.push(format!("not all rows were checked: {problem}; {}", remedies.join("; ")));
+    match judged {
+        Err(error) => {
+            let problem = chain(&error);
+            // The log that was viewed has the same problem as a warning.
+            warnings.retain(|warning| !warning.contains(&problem));
+            let remedies: Vec<_> = error.remedies().iter().map(ToString::to_string).collect();
+            errors.push(format!("not all rows were checked: {problem}; {}", remedies.join("; ")));
+        }
+        Ok(()) => {
+            if let Some(problem) = log.place().problem() {
+                warnings.retain(|warning| *warning != problem);
+                errors.push(problem);
+            }
+        }
     }
     if log.line_count() > 0 {
         match drift(project, &mission, &log) {
@@ -123,11 +131,12 @@ fn is_uuid(text: &str) -> bool {
 }
 
 /// Differences between `status.json` and the state that the rows reduce to.
-fn drift(project: &Project, mission: &MissionDirectory, log: &MissionLog) -> Result<Vec<String>> {
+pub(crate) fn drift(project: &Project, mission: &MissionDirectory, log: &MissionLog) -> Result<Vec<String>> {
     let remedy = format!("`{}` rewrites it", command_line("agent status materialize", &[], &mission.slug));
     let snapshot = reduce(&[log], mission.dialect(log));
     let Some(found) = log.file_beside(project, mission, FILE, MAX_JSON)? else {
-        let lacks = log.is_complete() && !snapshot.work_packages.is_empty();
+        // Beside lane rows whose place is not certain nothing is read.
+        let lacks = log.place().problem().is_none() && !snapshot.work_packages.is_empty();
         return Ok(lacks.then(|| format!("{FILE} is missing: {remedy}")).into_iter().collect());
     };
     let stored: Value = match serde_json::from_slice(&found) {

@@ -250,6 +250,16 @@ pub(crate) fn is_unchanged(project: &Project, path: &Path) -> Result<bool> {
     Ok(git.run(&["diff", "--quiet", "HEAD", "--", &relative], None)?.success)
 }
 
+/// Most commits of a file that are looked at.
+const MOST_COMMITS: &str = "-n64";
+
+/// The newest commits behind `commit` that changed the file at `path`, with `/`; none when git does not know them.
+pub(crate) fn commits_of(project: &Project, commit: &str, path: &str) -> Result<Vec<String>> {
+    let git = Git { worktree: &project.git().worktree };
+    let answer = git.run(&["log", "--format=%H", MOST_COMMITS, commit, "--", path], None)?;
+    Ok(answer.out.lines().filter(|_| answer.success).map(str::to_owned).collect())
+}
+
 /// `user.name`, for evidence of a review.
 pub fn user_name(project: &Project) -> Result<Option<String>> {
     let git = Git { worktree: &project.git().worktree };

@@ -144,6 +144,18 @@ pub(crate) fn each_row_in(bytes: &[u8], mut each: impl FnMut(Row)) {
     let _ = each_line(bytes, |line| line.each_row(&mut each));
 }
 
+/// Reads every line that is one whole row, with its number; returns whether every line is.
+pub(crate) fn each_whole_line(bytes: &[u8], mut each: impl FnMut(usize, Row)) -> bool {
+    let mut is_whole = true;
+    // Reading from memory does not fail.
+    let read = each_line(bytes, |line| match line.read() {
+        _ if line.is_whole && line.is_blank() => {}
+        Ok(row) => each(line.number, row),
+        Err(_) => is_whole = false,
+    });
+    is_whole && read.is_ok()
+}
+
 fn each_line_of_file(path: &Path, each: impl FnMut(Line<'_>)) -> Result<()> {
     let Some(file) = open_file(path)? else { return Ok(()) };
     let length = file.metadata().map_err(MissionError::io("read", path))?.len();

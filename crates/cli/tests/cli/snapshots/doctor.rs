@@ -29,6 +29,26 @@ fn torn_log() -> World {
     world
 }
 
+/// The last row of a log is torn, and the last commit has it.
+fn torn_row() -> World {
+    let world = logged_in();
+    let mission = Mission::create(&world, "tea-timer");
+    mission.specified(&world).planned().with_tasks();
+    world.run(["tasks", "--mission", "tea-timer"]).exits(0);
+    let log = mission.read("status.events.jsonl");
+    mission.write("status.events.jsonl", &log[..log.trim_end().len() - 30]);
+    world
+}
+
+/// The coordination branch of a mission is gone.
+fn branch_is_missing() -> World {
+    let world = logged_in();
+    let mission = Mission::create(&world, "tea-timer");
+    let meta = mission.read("meta.json");
+    mission.write("meta.json", &meta.replacen('{', "{\"coordination_branch\": \"kitty/tea-timer\",", 1));
+    world
+}
+
 #[test]
 fn doctor_paths() {
     prints("doctor/paths", fresh, "doctor paths");
@@ -42,6 +62,8 @@ fn doctor_repair() {
     prints("doctor/repair_damaged_record", damaged_record, "doctor repair");
     prints("doctor/repair_damaged_config", damaged_config, "doctor repair");
     prints("doctor/repair_torn_log", torn_log, "doctor repair --mission tea-timer");
+    prints("doctor/repair_torn_row", torn_row, "doctor repair --mission tea-timer");
+    prints("doctor/repair_missing_branch", branch_is_missing, "doctor repair --mission tea-timer");
     prints("doctor/repair_unknown_mission", logged_in, "doctor repair --mission tea-timer");
 }
 

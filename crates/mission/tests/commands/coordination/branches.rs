@@ -253,5 +253,6 @@ fn status_of_the_branch_is_judged_where_it_is() {
     }
     let (mission, _) = lost();
     let judged = validate(&mission.world.project(), Some(&mission.slug)).unwrap();
-    assert!(judged.passed && judged.warnings[0].contains("lane rows may be missing"), "{judged:?}");
+    assert!(!judged.passed && judged.warnings.is_empty(), "{judged:?}");
+    assert!(judged.errors[0].contains("lane rows may be missing"), "{judged:?}");
 }

@@ -18,7 +18,8 @@ const SHOWN: usize = 12;
 pub(crate) fn run(context: &CommandContext, mission: &str) -> Result<Report, CliError> {
     let repair = LogRepairView(repair_log(&context.project()?, Some(mission), &Clock::system())?);
     let logs = std::iter::once(&repair.0).chain(repair.0.coordination.as_deref());
-    let exit = if logs.into_iter().all(|log| log.left.is_empty()) { ExitCode::Ok } else { ExitCode::Failed };
+    let is_whole = logs.into_iter().all(|log| log.left.is_empty() && log.problems.is_empty());
+    let exit = if is_whole { ExitCode::Ok } else { ExitCode::Failed };
     Ok(Report::exiting(exit, &repair))
 }
 
@@ -29,19 +30,19 @@ struct LogRepairView(LogRepair);
 impl Render for LogRepairView {
     fn text(&self) -> String {
         let coordination = self.0.coordination.as_deref().map(text).unwrap_or_default();
-        text(&self.0) + &coordination
+        text(&self.0) + &coordination + &rest(&self.0)
     }
 }
 
 fn text(repair: &LogRepair) -> String {
-    let LogRepair { path, kept, saved, moved, moved_to, left, .. } = repair;
+    let LogRepair { path, kept, saved, moved, moved_to, left, problems, .. } = repair;
     let path = printable(path);
     let mut out = match moved_to {
         Some(target) => {
             let lines = counted(moved.len() as u64, "damaged line", "damaged lines");
             format!("moved {lines} of {path} aside: {}\n", printable(target))
         }
-        None if left.is_empty() => format!("{path}: nothing to repair\n"),
+        None if left.is_empty() && problems.is_empty() => format!("{path}: nothing to repair\n"),
         None => format!("{path}: nothing was repaired\n"),
     };
     list(&mut out, moved);
@@ -54,6 +55,25 @@ fn text(repair: &LogRepair) -> String {
         let _ = writeln!(out, "left {lines} that this release does not know:");
         list(&mut out, left);
         out.push_str("  a newer release may have written it: use that release, or correct it by hand\n");
+    }
+    out
+}
+
+/// What the repair leaves to the user.
+fn rest(repair: &LogRepair) -> String {
+    let mut out = String::new();
+    for problem in &repair.problems {
+        let _ = writeln!(out, "{}", printable(problem));
+    }
+    for rows in &repair.in_git {
+        let (count, commit) = (counted(rows.lines.len() as u64, "row", "rows"), &rows.commit);
+        let _ = writeln!(out, "commit {commit} has {count} that the log lacks:");
+        let _ = writeln!(out, "  show: {}", printable(&rows.show));
+        let _ = writeln!(out, "  restore: {}", printable(&rows.restore));
+    }
+    if let Some(next) = &repair.next_step {
+        let then = if repair.in_git.is_empty() { "" } else { "then, " };
+        let _ = writeln!(out, "{then}as status.json differs from the log: {}", printable(next));
     }
     out
 }
