@@ -313,7 +313,5 @@ pub(crate) trait CommandOutcome: Serialize {
     fn describe(&self) -> String;
 
     /// Warnings, for stderr.
-    fn warnings(&self) -> Vec<String> {
-        Vec::new()
-    }
+    fn warnings(&self) -> Vec<String>;
 }

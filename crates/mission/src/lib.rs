@@ -6,6 +6,7 @@
 //!
 //! | module | owns |
 //! |---|---|
+//! | `branch_check` | warnings about the branch that a command writes on |
 //! | [`clock`] | instants and identifiers |
 //! | [`instant`] | instants of log rows, with any offset from UTC |
 //! | [`dialect`] | which releases work on a mission |
@@ -19,8 +20,8 @@
 //! | [`transition`] | which changes of [`lane`]s are allowed |
 //! | [`log`] | `status.events.jsonl` |
 //! | `log_place` | the location of lane rows, and why it is not certain |
-//! | [`mission_log`] | where a mission's rows are: checkout, branch or worktree |
 //! | `lost_rows` | rows that a repaired log lacks and a commit has |
+//! | [`mission_log`] | where a mission's rows are: checkout, branch or worktree |
 //! | [`dossier`] | artifacts, and which of them travel |
 //! | [`front_matter`] | work package files |
 //! | [`decision`] | the decision ledger |
@@ -44,6 +45,7 @@
 
 pub mod activity;
 pub mod allocation;
+mod branch_check;
 pub mod clock;
 pub mod command;
 mod conflict;
@@ -60,9 +62,9 @@ pub mod hand_over;
 pub mod instant;
 pub mod log;
 mod log_place;
+mod lost_rows;
 pub mod merge;
 pub mod meta;
-mod lost_rows;
 pub mod mission_log;
 pub mod outgoing;
 pub mod ownership;

@@ -6,6 +6,7 @@
 //!
 //! Never decides what to write; [`crate::command`] does.
 
+use crate::branch_check::branch_warnings;
 use crate::clock::Clock;
 use crate::dialect::Dialect;
 use crate::document::Writing;
@@ -99,7 +100,7 @@ pub struct Done {
     pub coordination_commit: Option<String>,
     /// Captured facts.
     pub capture: CaptureReport,
-    /// Warnings about the log.
+    /// Warnings about the log and the branch.
     pub notes: Vec<String>,
     /// The board as the log shows it now; only when lane rows were appended.
     board: Option<Snapshot>,
@@ -236,6 +237,9 @@ impl Change {
         }
         if self.refreshes_status {
             self.make_status()?;
+        }
+        if !self.files.is_empty() || !self.rows.is_empty() {
+            self.notes.extend(branch_warnings(project, &self.mission));
         }
         let mut writing = Writing::new();
         let captured = match outgoing {

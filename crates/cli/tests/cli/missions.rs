@@ -296,3 +296,101 @@ fn mission_in_a_linked_worktree_is_moved_there() {
     let _ = world.run(named).exits(0);
     assert!(std::fs::read_to_string(mission.join("tasks.md")).unwrap().contains("[x] T001"));
 }
+
+/// The verbs that write into a mission and need no commit, with their options.
+const WRITING: [&[&str]; 6] = [
+    &["agent", "tasks", "add-history", "WP01", "--note", "n"],
+    &["agent", "tasks", "mark-status", "T001", "--status", "done", "--no-auto-commit"],
+    &["agent", "status", "emit", "WP01", "--to", "claimed", "--actor", "me"],
+    &["agent", "status", "materialize"],
+    &["agent", "decision", "open", "--flow", "plan", "--step-id", "s", "--input-key", "k", "--question", "?"],
+    &["agent", "evidence", "capture"],
+];
+
+/// A project in which hosted sync is off, with a finalized mission and a check of its evidence.
+fn local_mission() -> (World, Mission) {
+    let mut world = crate::worlds::fresh();
+    world.set("SPEC_KITTY_ENABLE_SAAS_SYNC", "0");
+    world.init_project();
+    let mission = Mission::create(&world, "sample");
+    mission.specified(&world).planned().with_tasks();
+    world.run(["tasks", "--mission", &mission.slug]).exits(0);
+    mission.write(
+        "evidence.yaml",
+        "checks:\n- id: one\n  issue: 1\n  work_package: WP01\n  command: \"true\"\n  sources: [\"kitty-specs/**/spec.md\"]\n",
+    );
+    (world, mission)
+}
+
+#[track_caller]
+fn warns(world: &World, mission: &Mission, argv: &[&str], words: &str) {
+    let run = world.run(argv.iter().copied().chain(["--mission", &mission.slug, "--json"])).exits(0);
+    assert!(run.stderr.contains(words), "{argv:?}: {run:?}");
+    if argv[2] != "materialize" {
+        assert!(run.json()["warnings"].to_string().contains(words), "{argv:?}: {run:?}");
+    }
+}
+
+#[test]
+fn every_writing_verb_warns_of_a_detached_head() {
+    let (world, mission) = local_mission();
+    git(&world, &["add", "--all"]);
+    git(&world, &["commit", "--quiet", "-m", "mission"]);
+    git(&world, &["switch", "--quiet", "--detach"]);
+    for argv in WRITING {
+        warns(&world, &mission, argv, "no branch is checked out (detached HEAD)");
+    }
+    // The remedy keeps what was written.
+    let run = world.run(["agent", "tasks", "add-history", "WP01", "--note", "m", "--mission", &mission.slug]);
+    let remedy = run.stderr.split('`').nth(1).unwrap().to_owned();
+    world.run_program("sh", ["-c", &remedy]).exits(0);
+    assert!(
+        git(&world, &["diff", "HEAD"]).stdout.contains("+- "),
+        "the note is still in the work package's file"
+    );
+    let quiet =
+        world.run(["agent", "tasks", "add-history", "WP01", "--note", "o", "--mission", &mission.slug]);
+    assert!(!quiet.stderr.contains("warning"), "{quiet:?}");
+}
+
+#[test]
+fn every_writing_verb_warns_of_a_renamed_target_branch() {
+    let (world, mission) = local_mission();
+    git(&world, &["add", "--all"]);
+    git(&world, &["commit", "--quiet", "-m", "mission"]);
+    git(&world, &["branch", "--move", "main", "trunk"]);
+    for argv in WRITING {
+        warns(&world, &mission, argv, "target branch `main` does not exist");
+    }
+    let note = |note: &str| {
+        world
+            .run(["agent", "tasks", "add-history", "WP01", "--note", note, "--mission", &mission.slug])
+            .exits(0)
+    };
+    let warned = note("renamed");
+    // Each of the two ways out.
+    let create = warned.stderr.rsplit('`').nth(1).unwrap().to_owned();
+    world.run_program("sh", ["-c", &create]).exits(0);
+    assert!(!note("created").stderr.contains("warning"));
+    git(&world, &["branch", "--delete", "--force", "main"]);
+    let meta = mission.read("meta.json");
+    mission.write("meta.json", &meta.replace("\"target_branch\": \"main\"", "\"target_branch\": \"trunk\""));
+    assert!(!note("recorded").stderr.contains("warning"));
+}
+
+#[test]
+fn plan_and_tasks_warn_of_a_renamed_target_branch() {
+    let mut world = crate::worlds::fresh();
+    world.set("SPEC_KITTY_ENABLE_SAAS_SYNC", "0");
+    world.init_project();
+    let mission = Mission::create(&world, "sample");
+    mission.specified(&world);
+    git(&world, &["branch", "--move", "main", "trunk"]);
+    for verb in ["plan", "tasks"] {
+        let run = world.run([verb, "--mission", &mission.slug, "--json"]).exits(0);
+        let words = "target branch `main` does not exist";
+        assert!(run.stderr.contains(words), "{verb}: {run:?}");
+        assert!(run.json()["warnings"].to_string().contains(words), "{verb}: {run:?}");
+        mission.planned().with_tasks();
+    }
+}

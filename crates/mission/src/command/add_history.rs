@@ -37,6 +37,9 @@ pub struct Noted {
     pub task_id: String,
     /// The note.
     pub note: String,
+    /// Warnings.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// Captured facts.
     pub capture: CaptureReport,
 }
@@ -75,6 +78,7 @@ pub fn plan(project: &Project, request: &NoteRequest, clock: &Clock) -> Result<P
         result: "success",
         task_id: request.wp_id.clone(),
         note: request.note.clone(),
+        warnings: Vec::new(),
         capture: CaptureReport::default(),
     };
     let mut change = Change::of(mission, log);
@@ -92,5 +96,9 @@ pub fn plan(project: &Project, request: &NoteRequest, clock: &Clock) -> Result<P
 impl Recorded for Noted {
     fn record(&mut self, done: Done) {
         self.capture = done.capture;
+    }
+
+    fn warnings(&mut self) -> &mut Vec<String> {
+        &mut self.warnings
     }
 }

@@ -147,4 +147,8 @@ impl Recorded for History {
     fn record(&mut self, done: Done) {
         self.capture = done.capture;
     }
+
+    fn warnings(&mut self) -> &mut Vec<String> {
+        &mut self.warnings
+    }
 }

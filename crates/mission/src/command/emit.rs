@@ -295,7 +295,10 @@ impl Recorded for Emitted {
     fn record(&mut self, done: Done) {
         self.to_lane = done.lane(&self.wp_id, self.to_lane);
         self.coordination_commit = done.coordination_commit;
-        self.warnings.extend(done.notes);
         self.capture = done.capture;
+    }
+
+    fn warnings(&mut self) -> &mut Vec<String> {
+        &mut self.warnings
     }
 }

@@ -2,6 +2,7 @@
 
 use super::shown;
 use super::status::{Card, show};
+use crate::branch_check::branch_warnings;
 use crate::clock::Clock;
 use crate::command::decision;
 use crate::document::{Writing, read_bytes};
@@ -65,6 +66,9 @@ pub struct CapturedEvidence {
     pub checks: Vec<CheckResult>,
     /// The work package to reopen.
     pub reopen: Option<String>,
+    /// Warnings.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// Problem with the evidence of a check.
@@ -122,6 +126,9 @@ pub struct Drafted {
     pub mission_slug: String,
     /// The documents, relative to the project.
     pub files: Vec<String>,
+    /// Warnings.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// The mission, its checks and where their transcripts lie.
@@ -194,6 +201,7 @@ pub fn capture(
         mission_slug: mission.slug.clone(),
         checks: Vec::new(),
         reopen: None,
+        warnings: branch_warnings(project, &mission),
     };
     for check in &checks {
         let files = files(&directory, &check.id);
@@ -388,7 +396,8 @@ pub fn draft(project: &Project, request: &EvidenceRequest) -> Result<Drafted> {
         files.push(project.relative(&path));
     }
     writing.keep()?;
-    Ok(Drafted { result: "success", mission_slug: mission.slug, files })
+    let warnings = branch_warnings(project, &mission);
+    Ok(Drafted { result: "success", mission_slug: mission.slug, files, warnings })
 }
 
 fn quote(project: &Project, check: &Check, directory: &Path) -> Result<Quoted> {

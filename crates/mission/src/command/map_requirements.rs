@@ -279,9 +279,12 @@ pub(super) fn tracker_change(
 
 impl Recorded for Mapped {
     fn record(&mut self, done: Done) {
-        self.warnings.extend(done.notes);
         self.committed = done.commit.is_some();
         self.commit_sha = done.commit;
         self.capture = done.capture;
+    }
+
+    fn warnings(&mut self) -> &mut Vec<String> {
+        &mut self.warnings
     }
 }

@@ -88,6 +88,9 @@ pub struct Marking {
     pub summary: MarkSummary,
     /// The commit.
     pub commit_hash: Option<String>,
+    /// Warnings.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// Captured facts.
     pub capture: CaptureReport,
 }
@@ -176,7 +179,13 @@ pub fn plan(
             &json!({ "results": results, "summary": summary }),
         ));
     }
-    let outcome = Marking { results, summary, commit_hash: None, capture: CaptureReport::default() };
+    let outcome = Marking {
+        results,
+        summary,
+        commit_hash: None,
+        warnings: Vec::new(),
+        capture: CaptureReport::default(),
+    };
     if text == before && logged.is_empty() {
         return Ok(Planned { request: request.clone(), change: None, outcome, plan });
     }
@@ -328,5 +337,9 @@ impl Recorded for Marking {
     fn record(&mut self, done: Done) {
         self.commit_hash = done.commit;
         self.capture = done.capture;
+    }
+
+    fn warnings(&mut self) -> &mut Vec<String> {
+        &mut self.warnings
     }
 }

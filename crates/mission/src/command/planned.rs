@@ -36,6 +36,9 @@ pub struct Planned<R, O> {
 pub trait Recorded {
     /// Takes over commit and capture.
     fn record(&mut self, done: Done);
+
+    /// The warnings that the command prints.
+    fn warnings(&mut self) -> &mut Vec<String>;
 }
 
 impl<R, O: Recorded> Planned<R, O> {
@@ -60,7 +63,12 @@ impl<R, O: Recorded> Planned<R, O> {
         until_won(|| {
             let Self { change, mut outcome, .. } = (self.plan)(project, &self.request, clock)?;
             let Some(change) = change else { return Ok(outcome) };
-            outcome.record(change.carry_out(&lock, project, outgoing, clock)?);
+            let mut done = change.carry_out(&lock, project, outgoing, clock)?;
+            let known = outcome.warnings();
+            let new = std::mem::take(&mut done.notes).into_iter().filter(|note| !known.contains(note));
+            let new: Vec<String> = new.collect();
+            known.extend(new);
+            outcome.record(done);
             Ok(outcome)
         })
     }

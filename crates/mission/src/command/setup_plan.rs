@@ -66,6 +66,9 @@ pub struct PlanSetUp {
     /// The branches.
     #[serde(flatten)]
     pub branches: BranchContract,
+    /// Warnings.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// Captured facts.
     pub capture: CaptureReport,
 }
@@ -105,6 +108,7 @@ pub fn plan(
         plan_substantive: None,
         commit_hash: None,
         branches: BranchContract::of(project, &mission, clock.now()),
+        warnings: Vec::new(),
         capture: CaptureReport::default(),
     };
     let (committed, substantive) = (is_committed(project, &spec_file)?, spec_is_substantive(&spec));
@@ -172,5 +176,9 @@ impl Recorded for PlanSetUp {
     fn record(&mut self, done: Done) {
         self.commit_hash = done.commit;
         self.capture = done.capture;
+    }
+
+    fn warnings(&mut self) -> &mut Vec<String> {
+        &mut self.warnings
     }
 }

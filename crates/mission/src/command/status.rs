@@ -47,7 +47,9 @@ pub fn materialize(project: &Project, mission: Option<&str>, clock: &Clock) -> R
         let mut change = Change::of(mission.clone(), log);
         let document = change.make_status()?;
         if is_written {
-            change.carry_out(&lock, project, None, clock)?;
+            let done = change.carry_out(&lock, project, None, clock)?;
+            let new: Vec<_> = done.notes.into_iter().filter(|note| !warnings.contains(note)).collect();
+            warnings.extend(new);
         }
         Ok(Materialized { document, is_written, warnings })
     })

@@ -80,6 +80,7 @@ fn plan_open(
             event_lamport: None,
             idempotent: true,
             mission_id,
+            warnings: Vec::new(),
         };
         let is_logged = has_fact(&log, FactKind::DecisionPointOpened, KEY, &known.decision_id);
         if is_logged || request.dry_run {
@@ -102,6 +103,7 @@ fn plan_open(
             event_lamport: None,
             idempotent: false,
             mission_id,
+            warnings: Vec::new(),
         };
         return planned(opened, None);
     }
@@ -117,7 +119,9 @@ fn plan_open(
     ledger.put(entry.clone());
     let (change, rows) = change(mission, log, &ledger, &entry, row)?;
     let event_lamport = Some(rows);
-    let opened = Opened { decision_id, artifact_path, event_lamport, idempotent: false, mission_id };
+    let warnings = Vec::new();
+    let opened =
+        Opened { decision_id, artifact_path, event_lamport, idempotent: false, mission_id, warnings };
     planned(opened, Some(change))
 }
 
@@ -173,6 +177,7 @@ fn plan_close(
         terminal_outcome: status.name(),
         event_lamport: None,
         idempotent: true,
+        warnings: Vec::new(),
     };
     let Some(known) = ledger.find(&request.decision_id) else {
         let problem =
@@ -340,8 +345,16 @@ fn change(
 // A decision is local: neither committed nor captured.
 impl Recorded for Opened {
     fn record(&mut self, _: Done) {}
+
+    fn warnings(&mut self) -> &mut Vec<String> {
+        &mut self.warnings
+    }
 }
 
 impl Recorded for Closed {
     fn record(&mut self, _: Done) {}
+
+    fn warnings(&mut self) -> &mut Vec<String> {
+        &mut self.warnings
+    }
 }

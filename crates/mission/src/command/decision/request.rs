@@ -79,6 +79,9 @@ pub struct Opened {
     pub idempotent: bool,
     /// ULID of the mission.
     pub mission_id: String,
+    /// Warnings.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// Report of `resolve`, `defer` and `cancel`.
@@ -94,6 +97,9 @@ pub struct Closed {
     pub event_lamport: Option<usize>,
     /// Whether it was so before.
     pub idempotent: bool,
+    /// Warnings.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 impl Closing {

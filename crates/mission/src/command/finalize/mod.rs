@@ -356,7 +356,6 @@ fn files_to_commit(change: &Change) -> Result<Vec<PathBuf>> {
 
 impl Recorded for Finalized {
     fn record(&mut self, done: Done) {
-        self.warnings.extend(done.notes);
         self.commit_created = done.commit.is_some();
         if done.commit.is_none() {
             self.files_committed.clear();
@@ -364,6 +363,10 @@ impl Recorded for Finalized {
         self.commit_hash = done.commit;
         self.coordination_commit = done.coordination_commit;
         self.capture = done.capture;
+    }
+
+    fn warnings(&mut self) -> &mut Vec<String> {
+        &mut self.warnings
     }
 }
 

@@ -168,9 +168,12 @@ impl Recorded for Moved {
     fn record(&mut self, done: Done) {
         self.new_lane = done.lane(&self.task_id, self.new_lane);
         self.to_lane = self.new_lane;
-        self.warnings.extend(done.notes);
         self.commit_hash = done.commit;
         self.coordination_commit = done.coordination_commit;
         self.capture = done.capture;
+    }
+
+    fn warnings(&mut self) -> &mut Vec<String> {
+        &mut self.warnings
     }
 }

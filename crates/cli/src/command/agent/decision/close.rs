@@ -2,6 +2,7 @@
 
 use super::LedgerArgs;
 use super::error::with_details;
+use crate::command::agent::tasks::list::warnings;
 use crate::context::CommandContext;
 use crate::error::CliError;
 use crate::mission_document::MissionDocument;
@@ -50,5 +51,7 @@ pub(super) fn run(context: &CommandContext, request: &CloseRequest) -> Result<Re
         (false, true) => format!("decision {id} can become {status}; nothing was written\n"),
         (false, false) => format!("decision {id} is {status}\n"),
     };
-    Ok(Report::of(&MissionDocument { value: closed, text }))
+    let notes = warnings(&closed.warnings);
+    let report = Report::of(&MissionDocument { value: closed, text });
+    Ok(notes.into_iter().fold(report, Report::note))
 }

@@ -2,6 +2,7 @@
 
 use super::LedgerArgs;
 use crate::command::agent::decision::error::with_details;
+use crate::command::agent::tasks::list::warnings;
 use crate::mission_document::MissionDocument;
 use crate::verb::{Args, Class, CliError, CommandContext, Report, Verb};
 use contract::text::printable;
@@ -61,7 +62,9 @@ impl Verb for DecisionOpenArgs {
         request.check().map_err(with_details)?;
         let opened = open(&context.project()?, &request, &Clock::system()).map_err(with_details)?;
         let text = describe(&opened, request.dry_run);
-        Ok(Report::of(&MissionDocument { value: opened, text }))
+        let notes = warnings(&opened.warnings);
+        let report = Report::of(&MissionDocument { value: opened, text });
+        Ok(notes.into_iter().fold(report, Report::note))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::EvidenceArgs;
 use crate::build;
+use crate::command::agent::tasks::list::warnings;
 use crate::mission_document::MissionDocument;
 use crate::render;
 use crate::verb::{Args, Class, CliError, CommandContext, ExitCode, Report, Verb, chain};
@@ -60,9 +61,10 @@ impl Verb for EvidenceCaptureArgs {
         let failure = captured.checks.iter().find(|check| !check.passed).map(|check| {
             format!("error: check `{}` failed ({}): reopen {}", check.id, why(check), check.work_package)
         });
+        let notes = warnings(&captured.warnings);
         let text = describe(&captured);
         let report = Report::exiting(exit, &MissionDocument { value: captured, text });
-        Ok(failure.into_iter().fold(report, Report::note))
+        Ok(notes.into_iter().chain(failure).fold(report, Report::note))
     }
 }
 

@@ -1,6 +1,7 @@
 //! `agent evidence draft`: issue comments, the PR body and the definition of done. Posts nothing.
 
 use crate::args::MissionArg;
+use crate::command::agent::tasks::list::warnings;
 use crate::mission_document::MissionDocument;
 use crate::verb::{Args, Class, CliError, CommandContext, Report, Verb};
 use contract::text::printable;
@@ -28,6 +29,8 @@ impl Verb for EvidenceDraftArgs {
         )?;
         let files: String = drafted.files.iter().map(|file| format!("  {}\n", printable(file))).collect();
         let text = format!("{}: drafted; read them, then post them yourself\n{files}", drafted.mission_slug);
-        Ok(Report::of(&MissionDocument { value: drafted, text }))
+        let notes = warnings(&drafted.warnings);
+        let report = Report::of(&MissionDocument { value: drafted, text });
+        Ok(notes.into_iter().fold(report, Report::note))
     }
 }

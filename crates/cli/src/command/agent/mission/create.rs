@@ -100,4 +100,8 @@ impl CommandOutcome for Created {
     fn describe(&self) -> String {
         format!("created {}\n  {}\n  {}\n", self.mission_slug, self.spec_file, self.next_step)
     }
+
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
 }

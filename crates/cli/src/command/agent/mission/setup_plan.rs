@@ -38,4 +38,8 @@ impl CommandOutcome for PlanSetUp {
             None => format!("{}: the plan is complete and committed\n  {file}\n", self.mission_slug),
         }
     }
+
+    fn warnings(&self) -> Vec<String> {
+        self.warnings.clone()
+    }
 }

@@ -57,4 +57,8 @@ impl CommandOutcome for Noted {
     fn describe(&self) -> String {
         format!("{}: noted\n", self.task_id)
     }
+
+    fn warnings(&self) -> Vec<String> {
+        self.warnings.clone()
+    }
 }

@@ -55,4 +55,8 @@ impl CommandOutcome for Marking {
     fn describe(&self) -> String {
         self.results.iter().map(|result| format!("{}\n", result.message)).collect()
     }
+
+    fn warnings(&self) -> Vec<String> {
+        self.warnings.clone()
+    }
 }
