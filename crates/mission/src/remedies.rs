@@ -137,7 +137,9 @@ impl ErrorCode {
             Self::MissionNotFound => {
                 "write meta.json with the mission's `mission_id`; `git log -p -- FILE` shows what it held at each commit"
             }
-            Self::SpecFileMissing => "write spec.md and commit it, then run setup-plan again",
+            Self::SpecFileMissing => {
+                "write spec.md and commit it, then run `spec-kitty agent mission setup-plan --mission MISSION` again"
+            }
             Self::TasksCoverageIncomplete => {
                 "write one heading such as `## WP01 - Title` in tasks.md for each file in tasks/"
             }

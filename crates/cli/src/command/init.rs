@@ -67,6 +67,9 @@ impl Render for Initialized {
         let head = match self.result {
             "created" => format!("project created in {}\n", self.project_root),
             "repaired" => format!("project repaired in {}\n", self.project_root),
+            _ if self.drivers_set.is_none() => {
+                format!("nothing added: the project in {} lacks a git repository\n", self.project_root)
+            }
             _ => format!("nothing to do: the project in {} is set up\n", self.project_root),
         };
         let git = (!settings.is_empty()).then(|| {

@@ -165,6 +165,9 @@ fn damaged_log_is_shown_refuses_writing_and_is_repaired() {
         );
         let shown = board(&world, &mission.slug);
         assert!(shown["warnings"].to_string().contains("status.events.jsonl line "), "{name}: {shown:#}");
+        let lines = shown["warnings"].as_array().unwrap().iter().map(|line| line.as_str().unwrap());
+        let mut lines = lines.filter(|line| line.contains("status.events.jsonl line "));
+        assert!(lines.all(|line| line.contains(&remedy)), "{name}: each line has its remedy: {shown:#}");
         assert_eq!(lane(&world, &mission.slug), "in_progress", "{name}");
         let listed = world.run(["agent", "tasks", "list", "--mission", &mission.slug, "--json"]).exits(0);
         assert!(listed.json()["warnings"].to_string().contains("status.events.jsonl line "), "{listed:?}");

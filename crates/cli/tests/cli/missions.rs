@@ -394,3 +394,28 @@ fn plan_and_tasks_warn_of_a_renamed_target_branch() {
         mission.planned().with_tasks();
     }
 }
+
+#[test]
+fn history_names_the_kinds_of_rows_that_stay() {
+    let world = crate::worlds::logged_in();
+    let mission = Mission::create(&world, "sample");
+    let question = ["--step-id", "s", "--input-key", "k", "--question", "?", "--mission", &mission.slug];
+    world.run(["agent", "decision", "open", "--flow", "specify"].into_iter().chain(question)).exits(0);
+    let preview = world.run(["sync", "capture", "--history", &mission.slug]).exits(2);
+    let words = "1 row stays here, as its kind is not sent: DecisionPointOpened\n";
+    assert!(preview.stdout.contains(words), "{}", preview.stdout);
+    let preview = world.run(["sync", "capture", "--history", &mission.slug, "--json"]).exits(2).json();
+    assert_eq!(preview["stays_by_kind"]["DecisionPointOpened"], 1, "{preview:#}");
+}
+
+#[test]
+fn project_without_a_repository_is_never_called_set_up() {
+    let world = crate::worlds::fresh();
+    world.run(["init"]).exits(0);
+    let again = world.run(["init"]).exits(0);
+    assert!(again.stdout.contains("lacks a git repository"), "{again:?}");
+    assert!(again.stderr.contains("run `git init`, then `spec-kitty init`"), "{again:?}");
+    git(&world, &["init", "--quiet"]);
+    assert!(world.run(["init"]).exits(0).stdout.contains("git config: "));
+    assert!(world.run(["init"]).exits(0).stdout.contains("is set up"));
+}

@@ -1,8 +1,11 @@
 //! docs/guide.md: its commands are run after a login, and what it shows is what they print.
 #![cfg(unix)]
 
+use identity::Secret;
+use identity::session::Session;
 use std::path::Path;
 use testkit::transcript::{run, steps};
+use testkit::world::session;
 use testkit::{Server, World};
 
 #[test]
@@ -14,7 +17,11 @@ fn guide_shows_what_its_commands_print() {
     let binary = Path::new(env!("CARGO_BIN_EXE_spec-kitty"));
     let mut world = World::new(binary);
     let server = Server::start(&world, "ada@example.org");
-    server.welcome(&mut world);
+    // The login that `auth login` of the page makes.
+    world.write_config(&format!("[sync]\nserver_url = \"{}\"\n", server.url()));
+    let token = Secret::new(server.token.clone());
+    let login = session(&server.url(), "ada@example.org", &server.team);
+    world.write_session(&Session { access_token: token, ..login });
     world.unset("SPEC_KITTY_ENABLE_SAAS_SYNC");
     for git in ["init --quiet", "config user.name Ada", "config user.email ada@example.org"] {
         world.run_program("git", git.split(' ')).exits(0);
@@ -28,6 +35,7 @@ fn guide_shows_what_its_commands_print() {
         (home.as_str(), "/home/ada/.spec-kitty"),
         (url.as_str(), "http://127.0.0.1:8470"),
         (server.team.as_str(), "pt-01m81hw9"),
+        ("2099-06-01T00:00:00Z", "2027-02-23T22:41:50Z"),
     ];
     run(&world, &steps, &shown);
     assert!(server.event_ids().len() >= 7, "the mission arrived");

@@ -184,7 +184,8 @@ impl ActionContext {
         };
         if kind == "unknown" {
             let id = &card.work_package_id;
-            self.warnings.push(format!("{id} has no lane yet: `finalize-tasks` gives it one"));
+            let finalize = command_line("agent mission finalize-tasks", &[], &self.mission_slug);
+            self.warnings.push(format!("{id} has no lane yet: `{finalize}` gives it one"));
         }
         self.wp_id = Some(card.work_package_id.clone());
         self.wp_file = card.path.clone();

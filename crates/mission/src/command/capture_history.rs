@@ -37,6 +37,8 @@ pub struct History {
     pub events: BTreeMap<String, u64>,
     /// Rows of the log that stay: decisions, and rows of other producers.
     pub stays: u64,
+    /// The same by the kind of the row.
+    pub stays_by_kind: BTreeMap<String, u64>,
     /// Rows that would travel, and that the published contract refuses.
     pub refused: Vec<RefusedRow>,
     /// Documents whose text travels. Those that were captured from this checkout as they are now are
@@ -80,6 +82,7 @@ pub fn plan(
         mission_slug: mission.slug.clone(),
         events: BTreeMap::new(),
         stays: 0,
+        stays_by_kind: BTreeMap::new(),
         refused: Vec::new(),
         documents: 0,
         index_events: 0,
@@ -105,7 +108,10 @@ pub fn plan(
 /// Counts the rows that can be captured, and those that cannot.
 fn judge_rows(project: &Project, change: &Change, history: &mut History) -> Result<()> {
     each_row(project, &change.mission, |row| match judge_row(project, change, &row) {
-        None => history.stays += 1,
+        None => {
+            history.stays += 1;
+            *history.stays_by_kind.entry(row.kind_name().to_owned()).or_default() += 1;
+        }
         Some(Ok(event_type)) => {
             *history.events.entry(event_type.to_owned()).or_default() += 1;
             history.ids.extend(row.event_id().map(str::to_owned));

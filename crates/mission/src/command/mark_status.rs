@@ -327,7 +327,9 @@ fn message(id: &str, outcome: MarkOutcome, status: &str) -> String {
         MarkOutcome::Updated => format!("{id} is {status} now."),
         MarkOutcome::AlreadySatisfied => format!("{id} was {status} already."),
         MarkOutcome::NotFound if crate::work_package::is_wp_id(id) => {
-            format!("{id} is a work package, not a subtask: `move-task` changes its lane.")
+            format!(
+                "{id} is a work package, not a subtask: `spec-kitty agent tasks move-task` changes its lane."
+            )
         }
         MarkOutcome::NotFound => format!("tasks.md has no row for {id}."),
     }

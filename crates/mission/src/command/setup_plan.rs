@@ -74,9 +74,11 @@ pub struct PlanSetUp {
 }
 
 const SPEC_BLOCKS: &str = "spec.md must be committed and have content before planning starts: give at least one \
-                           FR-### requirement a description of its own, commit spec.md, then run setup-plan again.";
+                           FR-### requirement a description of its own, commit spec.md, then run \
+                           `spec-kitty agent mission setup-plan` again.";
 const PLAN_BLOCKS: &str = "plan.md has no content yet: under `## Technical Context` replace the placeholder of \
-                           Language/Version and of at least one more field, then run setup-plan again to commit it.";
+                           Language/Version and of at least one more field, then run \
+                           `spec-kitty agent mission setup-plan` again to commit it.";
 
 /// Plans the step that is due.
 pub fn plan(

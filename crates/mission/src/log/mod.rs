@@ -378,21 +378,22 @@ impl Log {
         self.damage_lines(mission_slug).into_iter().chain(self.oddity_line()).collect()
     }
 
-    /// One line for each line that could not be read, with the file and what to do about it.
+    /// One line for each line that could not be read, each with the file and what to do about it.
     pub(crate) fn damage_lines(&self, mission_slug: &str) -> Vec<String> {
-        let remedy = remedy(mission_slug, self.damage.iter().any(|damage| damage.repairable));
+        let remedy = |repairable| remedy(mission_slug, repairable);
         let shown = contract::text::path(&self.path);
         let mut lines: Vec<String> = self
             .damage
             .iter()
             .take(damage::SHOWN)
-            .map(|damage| format!("{shown} line {}: {}", damage.line, damage.problem))
+            .map(|Damage { line, problem, repairable }| {
+                format!("{shown} line {line}: {problem}; {}", remedy(*repairable))
+            })
             .collect();
-        if self.damage.len() > damage::SHOWN {
-            lines.push(format!("{shown}: {}", more_lines(self.damage.len() - damage::SHOWN)));
-        }
-        if let Some(last) = lines.last_mut() {
-            last.push_str(&format!("; {remedy}"));
+        let rest = self.damage.get(damage::SHOWN..).unwrap_or_default();
+        if !rest.is_empty() {
+            let remedy = remedy(rest.iter().any(|damage| damage.repairable));
+            lines.push(format!("{shown}: {}; {remedy}", more_lines(rest.len())));
         }
         lines
     }
@@ -525,6 +526,16 @@ impl Log {
 const NEWER: &str = "written by a newer version; it stays as it is";
 
 impl Row {
+    /// Its kind, as its keys name it.
+    pub(crate) fn kind_name(&self) -> &str {
+        match self {
+            Self::Lane(_) => "lane change",
+            Self::Annotation(_) => "annotation",
+            Self::Fact(row) => row.kind.into(),
+            Self::Other(row) => &row.name,
+        }
+    }
+
     /// The row's id.
     pub fn event_id(&self) -> Option<&str> {
         match self {

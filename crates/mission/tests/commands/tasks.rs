@@ -359,7 +359,9 @@ fn ticking_a_work_package_is_refused_with_a_remedy() {
     let world = World::new();
     let slug = ready(&world);
     let error = mark(&world, &slug, &["WP01"], "done").unwrap_err();
-    assert_eq!(error.to_string(), "WP01 is a work package, not a subtask: `move-task` changes its lane");
+    let problem =
+        "WP01 is a work package, not a subtask: `spec-kitty agent tasks move-task` changes its lane";
+    assert_eq!(error.to_string(), problem);
     assert!(format!("{:?}", error.remedies()).contains("move-task"), "{:?}", error.remedies());
     let shouted = mark(&world, &slug, &["T001"], " DONE").unwrap();
     assert_eq!(shouted.results[0].message, "T001 is done now.");

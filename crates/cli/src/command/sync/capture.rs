@@ -80,6 +80,7 @@ fn preview<'a>(context: &CommandContext, history: &'a History) -> Result<Capture
         documents: history.documents,
         index_events: history.index_events,
         stays: history.stays,
+        stays_by_kind: &history.stays_by_kind,
         refused: &history.refused,
         warnings: &history.warnings,
     })
@@ -98,6 +99,7 @@ struct CapturePreview<'a> {
     documents: u64,
     index_events: u64,
     stays: u64,
+    stays_by_kind: &'a BTreeMap<String, u64>,
     refused: &'a [RefusedRow],
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     warnings: &'a [String],
@@ -119,7 +121,7 @@ impl Render for CapturePreview<'_> {
             "and {} of its documents, less those that were captured as they are now",
             events_and_bodies(self.index_events, self.documents)
         );
-        describe_rest(&mut out, self.stays, self.refused);
+        describe_rest(&mut out, self.stays_by_kind, self.refused);
         for line in self.warnings {
             let _ = writeln!(out, "  warning: {}", printable(line));
         }
@@ -128,10 +130,10 @@ impl Render for CapturePreview<'_> {
 }
 
 /// Rows that stay in the log, with the reason.
-fn describe_rest(out: &mut String, stays: u64, refused: &[RefusedRow]) {
-    if stays > 0 {
-        let stays = counted(stays, "row stays: it is", "rows stay: they are");
-        let _ = writeln!(out, "  {stays} not sent");
+fn describe_rest(out: &mut String, stays: &BTreeMap<String, u64>, refused: &[RefusedRow]) {
+    for (kind, count) in stays {
+        let rows = counted(*count, "row stays here, as its kind is", "rows stay here, as their kind is");
+        let _ = writeln!(out, "  {rows} not sent: {}", printable(kind));
     }
     for row in refused {
         let _ = writeln!(out, "  refused: {}: {}", printable(&row.event_id), printable(&row.problem));
@@ -155,7 +157,7 @@ impl CommandOutcome for History {
             events_and_bodies(captured.events, captured.bodies),
             captured.already
         );
-        describe_rest(&mut out, self.stays, &self.refused);
+        describe_rest(&mut out, &self.stays_by_kind, &self.refused);
         out
     }
 }
