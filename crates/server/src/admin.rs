@@ -355,7 +355,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn account_has_a_private_teamspace_and_a_unique_address() {
+    fn account_has_a_team_and_a_unique_address() {
         let directory = tempfile::tempdir().unwrap();
         let admin = Admin::open(directory.path()).unwrap();
         let created = admin.create_account("Dev@Example.com", Some("Dev"), None).unwrap();
@@ -388,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn arguments_that_break_a_scope_or_header_are_refused() {
+    fn argument_that_breaks_a_header_is_refused() {
         let directory = tempfile::tempdir().unwrap();
         let admin = Admin::open(directory.path()).unwrap();
         for email in ["", "a", "a@", "@b", "a b@c", "a|b@c", "a@b@c", "a@b\n"] {

@@ -224,7 +224,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn proxy_without_a_public_url_leaves_the_scheme_open() {
+    fn proxy_without_public_url_has_no_scheme() {
         let mut config = ServerConfig::new(std::path::Path::new("unused"));
         assert!(!config.has_unknown_scheme());
         config.trusted_proxies = TrustedProxies::new(vec!["127.0.0.1".parse().unwrap()]);

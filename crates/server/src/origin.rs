@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn forwarded_address_counts_only_behind_a_named_proxy() {
+    fn forwarded_address_needs_a_named_proxy() {
         let proxies = TrustedProxies::new(vec!["127.0.0.1".parse().unwrap(), "10.0.0.0/8".parse().unwrap()]);
         let cases: [(&str, &[&str], &str); 8] = [
             ("192.0.2.9", &["203.0.113.1"], "192.0.2.9"),

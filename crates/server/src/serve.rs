@@ -282,7 +282,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn detached_server_answers_requests_and_holds_its_lock() {
+    fn detached_server_answers_and_holds_its_lock() {
         let data = tempfile::tempdir().expect("a directory");
         let server = DetachedServer::open(ServerConfig::new(data.path())).expect("a server");
         let answer = |request: &str| {

@@ -188,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn certificate_that_expires_soon_is_announced_every_day() {
+    fn expiring_certificate_is_announced_daily() {
         let start = UnixMillis(0);
         let expiry = start.after(DAY * 20);
         let mut announced_at = start;

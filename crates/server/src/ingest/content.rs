@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn order_escapes_and_transport_members_are_not_content() {
+    fn order_and_escapes_are_not_content() {
         let first = r#"{"event_id":"e","payload":{"a":[1,{"x":null,"y":"caf\u00e9"}],"b":2.5},"team_slug":"T",
             "lamport_clock":1,"head_commit_sha":null,"git_branch":"main","node_id":"n","build_id":"b"}"#;
         let other = r#"{"type":"event","spec_kitty_delivery_identity":"e","admission_generation":3,

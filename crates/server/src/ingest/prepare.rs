@@ -443,7 +443,7 @@ mod tests {
     }
 
     #[test]
-    fn team_is_the_one_that_all_events_name_else_the_first_joined() {
+    fn team_is_that_of_all_events_or_the_first() {
         let teams = ["Team-A", "team-b", "Team-C"];
         let chosen = |named: &[&str]| {
             let events: Vec<String> = named.iter().enumerate().map(|(n, team)| event(n, team)).collect();

@@ -45,7 +45,7 @@ mod tests {
     use crate::store::TeamKey;
 
     #[test]
-    fn sender_is_due_first_after_a_while_and_when_it_changed() {
+    fn sender_is_due_after_a_while_or_a_change() {
         let senders = Senders::default();
         let due = |node: &str, program: &str, now: i64| {
             senders.is_due(&Sighting {

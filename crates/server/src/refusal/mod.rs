@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn earlier_clients_classify_each_refusal_correctly() {
+    fn earlier_clients_classify_each_refusal() {
         let limits = ServerLimits::default();
         assert_eq!(classified(&HttpRefusal::batch_too_large(&limits)), "oversized_batch");
         assert_eq!(classified(&HttpRefusal::throttled(1)), "throttled");

@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn no_refusal_strands_what_a_later_request_could_deliver() {
+    fn no_refusal_strands_deliverable_rows() {
         for refusal in every_refusal() {
             let before = refusal.clone();
             let is_final = before.is_about_content();
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn guidance_has_cause_and_remedy_and_no_size_keyword() {
+    fn guidance_has_a_cause_and_a_remedy() {
         for refusal in every_refusal().into_iter().filter(|refusal| !refusal.is_about_content()) {
             let refusal = refusal.for_sync_protocol(Route::EventsBatch);
             let guidance = refusal.envelope.sync_protocol.unwrap().upgrade_guidance;

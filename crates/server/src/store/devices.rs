@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn address_over_its_share_ends_its_own_oldest_request() {
+    fn address_over_its_share_loses_its_oldest() {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open_blocking(directory.path());
         assert_eq!(request(&store, 1, 9), DeviceStart::Recorded);
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn full_store_ends_a_request_of_the_largest_address() {
+    fn full_store_ends_one_of_the_largest_address() {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open_blocking(directory.path());
         request(&store, 1, 2);

@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn password_is_taken_from_files_and_the_environment_only() {
+    fn password_is_from_files_and_the_environment() {
         let directory = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| {
             let path = directory.path().join(name);

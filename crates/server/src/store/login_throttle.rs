@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn guessing_is_slowed_for_one_account_at_one_address() {
+    fn guesses_slow_one_account_at_one_address() {
         let (connection, _directory) = connection();
         let begin = |email: &str, last: u8, now: i64| begin(&connection, &guess(email, last, now)).unwrap();
         for _ in 0..3 {

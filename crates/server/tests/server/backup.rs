@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 #[test]
-fn backup_under_load_restores_to_a_prefix_of_what_was_acknowledged() {
+fn backup_under_load_restores_to_a_prefix() {
     let mut world = World::in_directory(ServerLimits::default(), Lifetimes::default());
     let token = world.token();
     let directory = tempfile::tempdir().unwrap();
@@ -70,7 +70,7 @@ fn backup_under_load_restores_to_a_prefix_of_what_was_acknowledged() {
 }
 
 #[test]
-fn damaged_backup_is_refused_and_nothing_is_replaced() {
+fn damaged_backup_replaces_nothing() {
     let mut world = World::in_directory(ServerLimits::default(), Lifetimes::default());
     let token = world.token();
     world.batch(&token, TEAM, &[event(1)]);

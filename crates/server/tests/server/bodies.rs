@@ -30,7 +30,7 @@ fn body_is_stored_once_after_its_index_event() {
 }
 
 #[test]
-fn body_belongs_to_the_namespace_of_its_index_event() {
+fn body_has_the_namespace_of_its_index_event() {
     let world = World::new();
     let token = world.token();
     world.batch(&token, TEAM, &[indexed(1, "spec.md", "x"), event(2)]);
@@ -113,7 +113,7 @@ fn largest_body_passes_fully_escaped() {
 }
 
 #[test]
-fn body_without_a_valid_token_is_refused_as_temporary() {
+fn body_without_a_token_is_refused_for_now() {
     let world = World::new();
     assert_eq!(world.push("no-such-token", &body_of("spec.md", "x")).status, 401);
 }

@@ -49,7 +49,7 @@ fn guidance(answer: &Answer) -> String {
 }
 
 #[test]
-fn batch_without_a_team_is_stored_for_the_private_teamspace() {
+fn batch_without_a_team_is_the_private_team_s() {
     let world = World::new();
     let token = world.token();
     let answer = batch(&world, &token, &[of_team(1, Value::Null), of_team(2, "TEAM-1".into())]);
@@ -74,7 +74,7 @@ fn wrong_team_header_is_refused_and_not_replaced() {
 }
 
 #[test]
-fn transport_keys_are_stored_and_a_twelfth_key_refused() {
+fn push_takes_transport_keys_and_no_twelfth() {
     let world = World::new();
     let token = world.token();
     batch(&world, &token, &[sent(indexed(1, "spec.md", "x"))]);
@@ -106,7 +106,7 @@ fn login_that_ended_is_not_now_for_each_route() {
 }
 
 #[test]
-fn failed_store_is_not_now_and_the_next_request_delivers() {
+fn failed_store_asks_for_a_later_request() {
     let world = World::in_directory(ServerLimits::default(), Lifetimes::default());
     let token = world.token();
     let database = rusqlite::Connection::open(world.data.path().join("server.db")).unwrap();
@@ -156,7 +156,7 @@ fn share_in_use_and_slow_upload_are_not_now() {
 }
 
 #[test]
-fn body_over_the_limit_and_unknown_encoding_have_their_answers() {
+fn large_body_and_unknown_encoding_are_refused() {
     let world = World::new();
     let token = world.token();
     let enormous = body_of("spec.md", &"x".repeat(5 * 1024 * 1024));
@@ -172,7 +172,7 @@ fn body_over_the_limit_and_unknown_encoding_have_their_answers() {
 }
 
 #[test]
-fn preflight_judges_as_a_batch_and_stores_nothing() {
+fn preflight_judges_and_stores_nothing() {
     let world = World::new();
     let token = world.token();
     assert_eq!(statuses(&batch(&world, &token, &[sent(event(1))])), ["success"]);
@@ -242,7 +242,7 @@ fn copies_of_two_programs_do_not_differ() {
 }
 
 #[test]
-fn copy_of_an_event_from_before_the_update_is_compared_by_its_bytes() {
+fn repeat_from_before_an_update_is_compared() {
     let world = World::in_directory(ServerLimits::default(), Lifetimes::default());
     let token = world.token();
     world.batch(&token, TEAM, &[event(1)]);
@@ -254,7 +254,7 @@ fn copy_of_an_event_from_before_the_update_is_compared_by_its_bytes() {
 }
 
 #[test]
-fn lifecycle_row_of_a_mission_is_stored_and_flagged() {
+fn lifecycle_row_of_a_mission_is_flagged() {
     let world = World::new();
     let token = world.token();
     let mut created = event(1);
@@ -274,7 +274,7 @@ fn lifecycle_row_of_a_mission_is_stored_and_flagged() {
 }
 
 #[test]
-fn first_move_of_a_work_package_is_stored_and_flagged() {
+fn first_move_of_a_package_is_flagged() {
     let world = World::new();
     let token = world.token();
     let from_genesis = |n: u64, to: &str| {

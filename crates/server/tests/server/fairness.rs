@@ -45,7 +45,7 @@ fn connect(world: &World) -> TcpStream {
 }
 
 #[test]
-fn slow_uploads_of_one_account_leave_room_for_another() {
+fn slow_account_leaves_room_for_another() {
     let limits = ServerLimits { uploads_at_once: 8, uploads_per_account: 4, ..patient() };
     let world =
         World::with(ServerLimits { upload_wait: Duration::from_millis(300), ..limits }, Lifetimes::default());
@@ -61,7 +61,7 @@ fn slow_uploads_of_one_account_leave_room_for_another() {
 
 #[test]
 #[cfg_attr(not(target_os = "linux"), ignore = "needs several loopback addresses, which only Linux has")]
-fn slow_uploads_of_one_address_leave_room_for_another() {
+fn slow_address_leaves_room_for_another() {
     let limits =
         ServerLimits { uploads_at_once: 4, uploads_per_account: 2, uploads_per_address: 3, ..patient() };
     let world = World::with(limits, Lifetimes::default());
@@ -123,7 +123,7 @@ fn idle_connections_of_many_addresses_are_closed() {
 
 #[test]
 #[cfg_attr(not(target_os = "linux"), ignore = "needs several loopback addresses, which only Linux has")]
-fn half_sent_forms_of_one_address_leave_connections_to_others() {
+fn half_sent_forms_leave_connections_to_others() {
     let world =
         World::with(ServerLimits { connections: 8, connections_per_address: 4, ..patient() }, hasty());
     let half = format!(
@@ -169,7 +169,7 @@ fn until<T>(mut attempt: impl FnMut() -> Option<T>) -> Option<T> {
 }
 
 #[test]
-fn unread_answers_use_the_share_of_their_account_only() {
+fn unread_answers_use_their_account_s_share() {
     let limits = ServerLimits { large_answers_per_account: 2, ..patient() };
     let mut world = World::with(limits, Lifetimes::default());
     let (slow, (quick, _)) = (world.token(), world.neighbour());
@@ -227,7 +227,7 @@ fn forwarded(address: &str) -> [(&str, &str); 1] {
 }
 
 #[test]
-fn device_requests_of_one_address_leave_logins_to_others() {
+fn device_requests_leave_logins_to_others() {
     let limits = ServerLimits { open_devices: 20, open_devices_per_address: 15, ..ServerLimits::default() };
     let world = World::behind_proxy(limits, hasty());
     let ask = |from: &str| world.ask_device(&forwarded(from));
@@ -247,7 +247,7 @@ fn device_requests_of_one_address_leave_logins_to_others() {
 }
 
 #[test]
-fn opened_requests_use_the_share_of_their_address_only() {
+fn open_requests_use_their_address_s_share() {
     let limits = ServerLimits { open_devices: 8, open_devices_per_address: 3, ..ServerLimits::default() };
     let world = World::behind_proxy(limits, hasty());
     let ask = |from: &str| world.ask_device(&forwarded(from));
@@ -262,7 +262,7 @@ fn opened_requests_use_the_share_of_their_address_only() {
 }
 
 #[test]
-fn forwarded_address_counts_only_from_a_trusted_proxy() {
+fn forwarded_address_counts_from_a_trusted_proxy() {
     let limits = ServerLimits { open_devices_per_address: 2, ..ServerLimits::default() };
     let opened = |world: &World, n: u8| {
         let answer = world.ask_device(&forwarded(&format!("198.51.100.{n}")));
@@ -281,7 +281,7 @@ fn forwarded_address_counts_only_from_a_trusted_proxy() {
 }
 
 #[test]
-fn parallel_guesses_share_the_limit_of_serial_ones() {
+fn parallel_guesses_have_the_same_limit() {
     let world = World::behind_proxy(ServerLimits { wrong_secrets: 5, ..ServerLimits::default() }, hasty());
     let device = world.start_device();
     let path = format!("/device?user_code={}", device["user_code"].as_str().unwrap());
@@ -302,7 +302,7 @@ fn parallel_guesses_share_the_limit_of_serial_ones() {
 }
 
 #[test]
-fn wrong_secrets_of_many_accounts_slow_their_address() {
+fn guesses_at_many_accounts_slow_the_address() {
     let limits = ServerLimits { wrong_secrets_per_address: 4, ..ServerLimits::default() };
     let world = World::behind_proxy(limits, hasty());
     let device = world.start_device();

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 
 #[test]
-fn event_is_stored_once_for_any_repeat_or_spelling() {
+fn event_is_stored_once_in_any_spelling() {
     let world = World::new();
     let token = world.token();
     let first = event(1);
@@ -30,7 +30,7 @@ fn event_is_stored_once_for_any_repeat_or_spelling() {
 }
 
 #[test]
-fn fact_captured_again_elsewhere_is_a_plain_duplicate() {
+fn fact_captured_again_is_a_plain_duplicate() {
     let world = World::new();
     let token = world.token();
     assert_eq!(statuses(&world.batch(&token, TEAM, &[event(1)])), ["success"]);
@@ -51,7 +51,7 @@ fn fact_captured_again_elsewhere_is_a_plain_duplicate() {
 }
 
 #[test]
-fn equal_bytes_are_equal_content_for_rows_of_earlier_digests() {
+fn equal_bytes_are_equal_under_old_digests() {
     let world = World::in_directory(ServerLimits::default(), Lifetimes::default());
     let token = world.token();
     world.batch(&token, TEAM, &[event(1)]);
@@ -94,7 +94,7 @@ fn invalid_event_does_not_affect_the_others() {
 }
 
 #[test]
-fn shapes_of_earlier_clients_are_stored_and_flagged() {
+fn shapes_of_earlier_clients_are_flagged() {
     let world = World::in_directory(ServerLimits::default(), Lifetimes::default());
     let token = world.token();
     let mut older = event(1);
@@ -158,7 +158,7 @@ fn event_bytes_are_kept_as_sent() {
 }
 
 #[test]
-fn mixed_batch_is_stored_by_project_without_rejected_events() {
+fn mixed_batch_is_stored_without_rejected_events() {
     let world = World::in_directory(ServerLimits::default(), Lifetimes::default());
     let token = world.token();
     let mut elsewhere = event(2);
@@ -182,7 +182,7 @@ fn mixed_batch_is_stored_by_project_without_rejected_events() {
 }
 
 #[test]
-fn repeated_batch_is_stored_once_and_answered_in_order() {
+fn repeated_batch_is_stored_once_in_order() {
     let world = World::in_directory(ServerLimits::default(), Lifetimes::default());
     let token = world.token();
     let mut elsewhere = event(2);
@@ -209,7 +209,7 @@ fn damaged_block_is_detected_and_not_returned() {
 }
 
 #[test]
-fn token_sends_to_its_own_private_teamspaces_only() {
+fn token_sends_to_its_own_teamspaces_only() {
     let world = World::new();
     let (theirs, _) = world.neighbour();
     let ours = world.token();
@@ -250,7 +250,7 @@ fn request_without_a_valid_token_is_not_read() {
 }
 
 #[test]
-fn limits_are_advertised_and_hold_for_the_unpacked_size() {
+fn limits_hold_for_the_unpacked_size() {
     let limits = ServerLimits { bytes_per_batch: 8192, events_per_batch: 4, ..ServerLimits::default() };
     let world = World::with(limits, Lifetimes::default());
     let token = world.token();
@@ -303,7 +303,7 @@ fn client_of_another_contract_is_refused() {
 }
 
 #[test]
-fn inspection_returns_pages_and_filters_by_project() {
+fn inspection_has_pages_and_a_project_filter() {
     let world = World::new();
     let token = world.token();
     let mut events: Vec<Value> = (1..=5).map(event).collect();
@@ -322,7 +322,7 @@ fn inspection_returns_pages_and_filters_by_project() {
 }
 
 #[test]
-fn envelope_of_another_team_is_rejected_and_not_stored() {
+fn envelope_of_another_team_is_not_stored() {
     let world = World::new();
     let token = world.token();
     let of_team = |n: u64, team: Value| {

@@ -50,7 +50,7 @@ fn device_login_creates_a_session_that_can_send() {
 }
 
 #[test]
-fn denied_expired_and_unknown_devices_get_their_error() {
+fn unapproved_devices_get_their_error() {
     let world = World::with(ServerLimits::default(), hasty());
     let device = world.start_device();
     assert_eq!(world.answer_device(&device, &world.secret, "deny").status, 200);
@@ -80,7 +80,7 @@ fn fast_poll_gets_slow_down() {
 }
 
 #[test]
-fn approval_needs_the_right_secret_and_guessing_is_slowed() {
+fn approval_needs_the_secret_and_slows_guesses() {
     let world = World::with(ServerLimits { wrong_secrets: 2, ..ServerLimits::default() }, hasty());
     let device = world.start_device();
     for _ in 0..2 {
@@ -190,7 +190,7 @@ pub(super) fn code_of(answer: &Answer) -> String {
 }
 
 #[test]
-fn browser_login_returns_a_one_time_code_to_loopback() {
+fn browser_login_has_a_one_time_code() {
     let world = World::with(ServerLimits::default(), hasty());
     let page = authorize(&world, &[]);
     assert_eq!(page.status, 200);
@@ -216,7 +216,7 @@ fn code_ends_with_a_wrong_verifier_or_callback() {
 }
 
 #[test]
-fn denied_and_wrong_browser_logins_never_redirect_elsewhere() {
+fn refused_browser_login_redirects_nowhere_else() {
     let world = World::with(ServerLimits::default(), hasty());
     let page = authorize(&world, &[]);
     let denied = world.answer_page(&page, "/oauth/authorize", EMAIL, "", "deny");
@@ -238,7 +238,7 @@ fn denied_and_wrong_browser_logins_never_redirect_elsewhere() {
 }
 
 #[test]
-fn refresh_rotates_and_an_early_replay_is_harmless() {
+fn early_replay_of_a_refresh_is_harmless() {
     let world = World::with(ServerLimits::default(), hasty());
     let first = world.login();
     let second = world.refresh(&token(&first, "refresh_token"));
@@ -253,7 +253,7 @@ fn refresh_rotates_and_an_early_replay_is_harmless() {
 }
 
 #[test]
-fn lost_refresh_repeats_and_stolen_token_ends_the_session() {
+fn lost_refresh_repeats_and_theft_ends_it() {
     let patient = Lifetimes { replay_grace: Duration::ZERO, ..hasty() };
     let world = World::with(ServerLimits::default(), patient);
     let first = world.login();

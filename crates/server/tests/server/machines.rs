@@ -23,7 +23,7 @@ fn broken(n: u64) -> Value {
 }
 
 #[test]
-fn machine_is_seen_with_its_program_and_newest_delivery() {
+fn machine_is_shown_with_its_newest_delivery() {
     let world = world();
     let browser = Browser::sign_in(&world, EMAIL, &world.secret);
     assert!(browser.get("/machines").text().contains("No machine has delivered events yet."));
@@ -61,7 +61,7 @@ fn batch_that_was_not_stored_is_no_delivery() {
 }
 
 #[test]
-fn rejected_event_is_shown_with_its_reason_and_no_content() {
+fn rejected_event_is_shown_without_its_content() {
     let world = world();
     let browser = Browser::sign_in(&world, EMAIL, &world.secret);
     assert!(browser.get("/rejected").text().contains("Nothing was rejected."));
@@ -102,7 +102,7 @@ fn rejected_event_is_shown_with_its_reason_and_no_content() {
 }
 
 #[test]
-fn rejected_events_of_a_team_are_bounded_and_paged() {
+fn rejected_events_are_bounded_and_paged() {
     let world = world();
     let token = world.token();
     let browser = Browser::sign_in(&world, EMAIL, &world.secret);
@@ -125,7 +125,7 @@ fn rejected_events_of_a_team_are_bounded_and_paged() {
 }
 
 #[test]
-fn removed_person_leaves_no_machine_and_no_rejection() {
+fn removed_person_leaves_no_machine() {
     let world = world();
     let admin = world.admin();
     let bea = admin.create_account("bea@example.com", None, Some(TEAM)).expect("an account");

@@ -283,7 +283,7 @@ fn hostile_text_is_escaped_and_pages_stay_small() {
 
 /// Ids fall where positions grow, and some events of the second batch are not stored.
 #[test]
-fn events_of_mixed_batches_stay_in_their_missions() {
+fn mixed_batches_stay_in_their_missions() {
     let world = world();
     let browser = Browser::sign_in(&world, EMAIL, &world.secret);
     let add = |n, slug, wp| moved(n, slug, wp, Value::Null, "planned");
@@ -521,14 +521,14 @@ fn missions_of_an_earlier_sqlite_store_are_found() {
 
 #[test]
 #[ignore = "needs PostgreSQL"]
-fn missions_of_an_earlier_postgres_store_are_found() {
+fn missions_of_an_earlier_postgres_are_found() {
     let url = databases::new_database_text(databases::DATABASE);
     let world = World::on_database(url.parse().expect("an address"));
     missions_are_found_again(world, |sql| drop(databases::run(&url, sql)));
 }
 
 #[test]
-fn events_without_a_mission_have_a_page_for_each_project() {
+fn events_without_a_mission_have_a_page() {
     let world = world();
     ingest(&world, &[noted(1, "WP01", "Of no mission")]);
     ingest(&world, &[moved(2, "demo", "WP01", Value::Null, "planned"), noted(3, "WP01", "Of the mission")]);
@@ -543,7 +543,7 @@ fn events_without_a_mission_have_a_page_for_each_project() {
 }
 
 #[test]
-fn mission_with_a_slug_as_long_as_a_directory_name_has_documents() {
+fn mission_with_a_long_slug_has_documents() {
     let world = world();
     let slug = "long-".repeat(51);
     let mut index = indexed(1, "spec.md", "# Long");

@@ -115,7 +115,7 @@ fn check_answer(document: &Value, operation: &Value, answer: &Answer, place: &st
 }
 
 #[test]
-fn document_has_the_routes_of_the_router_and_no_other() {
+fn document_has_exactly_the_routes() {
     let document = document(&World::new());
     let mut described = BTreeSet::new();
     let mut ids = BTreeSet::new();

@@ -69,7 +69,7 @@ fn unknown_routes_and_methods_are_json_errors() {
 }
 
 #[test]
-fn access_log_has_one_line_per_request_and_no_secret() {
+fn access_log_has_a_line_and_no_secret() {
     let mut world = World::with(ServerLimits::default(), hasty());
     let grant = world.login();
     let ci = world.token();
@@ -95,7 +95,7 @@ fn access_log_has_one_line_per_request_and_no_secret() {
 }
 
 #[test]
-fn stop_finishes_running_requests_and_refuses_new_ones() {
+fn stop_finishes_running_requests_only() {
     let mut world = World::new();
     let (address, token) = (world.address(), world.token());
     let body = serde_json::json!({"events": [event(1)]}).to_string();
@@ -140,7 +140,7 @@ fn sessions_and_events_survive_a_restart() {
 }
 
 #[test]
-fn second_server_on_same_data_and_foreign_address_are_refused() {
+fn second_server_on_the_same_data_is_refused() {
     let world = World::in_directory(ServerLimits::default(), hasty());
     let second = Handle::start(ServerConfig::new(world.data.path())).unwrap_err();
     assert!(matches!(second, ServerError::InUse(_)), "{second}");
@@ -158,7 +158,7 @@ fn second_server_on_same_data_and_foreign_address_are_refused() {
 }
 
 #[test]
-fn newer_or_foreign_database_is_refused_unchanged() {
+fn newer_or_foreign_database_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     drop(Admin::open(directory.path()).unwrap());
     let path = directory.path().join("server.db");
@@ -183,7 +183,7 @@ fn newer_or_foreign_database_is_refused_unchanged() {
 }
 
 #[test]
-fn slow_silent_and_endless_heads_do_not_block_the_server() {
+fn slow_and_endless_heads_do_not_block() {
     let limits = ServerLimits {
         head_timeout: Duration::from_millis(800),
         body_timeout: Duration::from_millis(800),

@@ -45,7 +45,7 @@ fn is_store_error(error: &ServerError, expected: fn(&StoreError) -> bool) -> boo
 }
 
 #[test]
-fn disabled_account_has_no_login_that_enabling_revives() {
+fn enabling_an_account_revives_no_login() {
     let world = world();
     let (access, machine) = (world.access(EMAIL, &world.secret), world.token());
     // Approved, and not yet fetched.
@@ -77,7 +77,7 @@ fn new_secret_ends_sessions_and_machine_tokens() {
 }
 
 #[test]
-fn sessions_are_listed_and_ended_by_id_and_by_account() {
+fn sessions_are_listed_and_ended() {
     let world = world();
     let (one, two) = (world.login(), world.login());
     let token = |grant: &Value| grant["access_token"].as_str().unwrap().to_owned();
@@ -97,7 +97,7 @@ fn sessions_are_listed_and_ended_by_id_and_by_account() {
 }
 
 #[test]
-fn teams_are_named_without_case_and_keep_their_id() {
+fn team_names_have_no_case_and_keep_the_id() {
     let world = world();
     let admin = world.admin();
     let guild = admin.add_team(GUILD, Some("The guild"), false).unwrap();
@@ -169,7 +169,7 @@ fn member_who_left_sees_and_sends_nothing() {
 }
 
 #[test]
-fn account_is_removed_only_if_no_teamspace_is_left_without_members() {
+fn only_member_of_a_team_is_not_removed() {
     let world = world();
     let token = world.token();
     let bodies = [event(1), indexed(2, "spec.md", "# Spec\n")];
@@ -209,7 +209,7 @@ fn account_is_removed_only_if_no_teamspace_is_left_without_members() {
 }
 
 #[test]
-fn teamspace_is_handed_over_and_the_person_erased() {
+fn handed_over_teamspace_erases_the_person() {
     let world = World::in_directory(ServerLimits::default(), hasty());
     let access = world.access(EMAIL, &world.secret);
     assert_eq!(statuses(&world.batch(&access, TEAM, &[event(1)])), ["success"]);
@@ -233,7 +233,7 @@ fn teamspace_is_handed_over_and_the_person_erased() {
 }
 
 #[test]
-fn shared_project_is_seen_by_the_members_of_the_team_alone() {
+fn shared_project_is_seen_by_the_team_alone() {
     let world = world();
     let (access, secret) = (world.access(EMAIL, &world.secret), bea(&world, None));
     let theirs = world.access(BEA, &secret);
@@ -290,7 +290,7 @@ fn pt(world: &World) -> String {
 }
 
 #[test]
-fn share_ends_with_the_membership_of_the_last_sharer() {
+fn share_ends_with_the_last_sharer() {
     let world = world();
     let secret = bea(&world, Some(TEAM));
     world.admin().add_team("pt-bea", None, true).unwrap();
@@ -320,7 +320,7 @@ fn share_ends_with_the_membership_of_the_last_sharer() {
 }
 
 #[test]
-fn forgotten_project_is_gone_and_its_rows_are_duplicates() {
+fn rows_of_a_forgotten_project_are_duplicates() {
     let world = world();
     let access = world.access(EMAIL, &world.secret);
     let push = body_of("spec.md", "# Spec\n");
@@ -380,7 +380,7 @@ fn forgotten_bytes_are_not_in_the_database_file() {
 }
 
 #[test]
-fn project_is_deleted_by_its_owner_or_the_administrator() {
+fn project_is_deleted_by_owner_or_administrator() {
     let world = world();
     let secret = bea(&world, Some(TEAM));
     let (access, member) = (world.access(EMAIL, &world.secret), world.access(BEA, &secret));

@@ -15,7 +15,7 @@ use std::time::Duration;
 /// A cluster needs this to distribute the tables by team. A table that is not listed belongs to teams.
 #[test]
 #[ignore = "needs PostgreSQL"]
-fn every_unique_key_of_a_table_of_teams_begins_with_the_team() {
+fn unique_keys_begin_with_the_team() {
     const GLOBAL: [&str; 11] = [
         "accounts",
         "teams",
@@ -126,7 +126,7 @@ fn two_servers_share_logins_guesses_and_events() {
 /// Batches with the same events in opposite order, at two servers, while connections are cut.
 #[test]
 #[ignore = "needs PostgreSQL"]
-fn acknowledged_events_are_stored_once_when_connections_are_cut() {
+fn cut_connections_store_each_event_once() {
     let url = new_database_text(DATABASE);
     let one = World::on_database(url.parse().expect("an address"));
     let other = one.beside();
@@ -198,7 +198,7 @@ fn acknowledged_events_are_stored_once_when_connections_are_cut() {
 /// A batch of this size is copied; that of the second request has stored events between new ones.
 #[test]
 #[ignore = "needs PostgreSQL"]
-fn copied_batch_with_stored_events_stores_the_others_once() {
+fn partly_stored_batch_stores_the_rest_once() {
     let url = new_database_text(DATABASE);
     let world = World::on_database(url.parse().expect("an address"));
     let token = world.token();
@@ -298,7 +298,7 @@ fn connection_by_tls_verifies_the_certificate() {
 
 #[test]
 #[ignore = "needs PostgreSQL"]
-fn newer_database_and_one_of_another_encoding_are_refused_unchanged() {
+fn newer_or_latin1_database_is_refused() {
     let url = new_database_text(DATABASE);
     let open = |url: &str| Admin::open(url.parse::<DatabaseUrl>().expect("an address"));
     drop(open(&url).expect("a store"));
@@ -318,7 +318,7 @@ fn newer_database_and_one_of_another_encoding_are_refused_unchanged() {
 
 #[test]
 #[ignore = "needs PostgreSQL"]
-fn copied_store_continues_where_the_directory_ended() {
+fn copied_store_continues_the_directory() {
     let mut world = World::in_directory(ServerLimits::default(), hasty());
     let grant = world.login();
     let access = grant["access_token"].as_str().expect("a token").to_owned();

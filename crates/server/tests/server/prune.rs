@@ -30,7 +30,7 @@ fn quiet_moment() -> Instant {
 }
 
 #[test]
-fn rows_older_than_the_age_are_deleted_and_answered_forgotten() {
+fn pruned_rows_are_answered_as_forgotten() {
     let world = World::new();
     let (ours, (theirs, _)) = (world.token(), world.neighbour());
     let mut foreign = event(50);
@@ -191,7 +191,7 @@ fn pruned_missions_and_documents_leave_the_pages() {
 }
 
 #[test]
-fn positions_of_pruned_events_are_not_shown_again() {
+fn pruned_events_are_not_shown_again() {
     let world = world();
     let browser = Browser::sign_in(&world, EMAIL, &world.secret);
     // More missions than one step looks at.
@@ -217,7 +217,7 @@ fn positions_of_pruned_events_are_not_shown_again() {
 
 #[test]
 #[ignore = "needs PostgreSQL"]
-fn mission_deleted_while_a_batch_is_stored_is_added_again() {
+fn mission_deleted_during_a_batch_is_added_again() {
     let url = databases::new_database_text(databases::DATABASE);
     let world = World::on_database(url.parse().unwrap());
     ingest(&world, &[created(1, "demo", "Demo"), created(2, "other", "Other")]);

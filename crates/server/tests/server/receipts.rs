@@ -20,7 +20,7 @@ fn key(push: &Value) -> Value {
 }
 
 #[test]
-fn row_of_another_team_is_missing_for_the_team_that_asks() {
+fn row_of_another_team_is_missing() {
     let world = World::new();
     let (ours, (theirs, _)) = (world.token(), world.neighbour());
     let push = body_of("spec.md", "# Spec\n");
@@ -46,7 +46,7 @@ fn row_of_another_team_is_missing_for_the_team_that_asks() {
 }
 
 #[test]
-fn receipts_are_answered_to_members_of_the_team_alone() {
+fn receipts_are_for_members_of_the_team() {
     let world = World::new();
     let (ours, (theirs, _)) = (world.token(), world.neighbour());
     assert_eq!(statuses(&world.batch(&ours, TEAM, &[event(1)])), ["success"]);

@@ -38,7 +38,7 @@ fn with_token(recorded: &[u8], token: &str) -> Vec<u8> {
 
 #[test]
 #[ignore = "needs the recorded data"]
-fn recorded_batches_are_accepted_once_by_their_team() {
+fn recorded_batches_are_accepted_once() {
     let files = recordings();
     let world = World::new();
     world.admin().create_account("ada@example.com", Some("Ada"), Some(RECORDED_TEAM)).unwrap();
@@ -84,7 +84,7 @@ fn recorded_batches_are_accepted_once_by_their_team() {
 
 #[test]
 #[ignore = "needs the recorded data"]
-fn every_recorded_body_is_stored_after_its_index_event() {
+fn recorded_bodies_are_stored_after_their_index() {
     let files = recordings();
     let world = World::new();
     world.admin().create_account("ada@example.com", Some("Ada"), Some(RECORDED_TEAM)).unwrap();
@@ -118,7 +118,7 @@ fn every_recorded_body_is_stored_after_its_index_event() {
 
 #[test]
 #[ignore = "needs the recorded data"]
-fn other_recorded_requests_get_a_compatible_answer() {
+fn other_recorded_requests_are_answered() {
     let files = recordings();
     let world = World::new();
     world.admin().create_account("ada@example.com", Some("Ada"), Some(RECORDED_TEAM)).unwrap();

@@ -14,7 +14,7 @@ fn world() -> World {
 }
 
 #[test]
-fn person_signs_in_sees_the_account_and_signs_out() {
+fn person_signs_in_and_out() {
     let world = world();
     let asked = send(world.address(), "GET", "/account?x=1&y=2", &[ACCEPT], &[]);
     let target = "/sign-in?next=%2Faccount%3Fx%3D1%26y%3D2";
@@ -50,7 +50,7 @@ fn sign_in_returns_to_own_paths_only() {
 }
 
 #[test]
-fn guesses_at_sign_in_and_approval_are_counted_together() {
+fn guesses_at_both_forms_are_counted_together() {
     let world = World::with(ServerLimits { wrong_secrets: 2, ..ServerLimits::default() }, hasty());
     let wrong = Browser::try_sign_in(&world, EMAIL, "wrong", "");
     assert_eq!(wrong.status, 401);
@@ -63,7 +63,7 @@ fn guesses_at_sign_in_and_approval_are_counted_together() {
 }
 
 #[test]
-fn cookie_and_bearer_token_are_not_taken_for_each_other() {
+fn cookie_and_bearer_token_are_not_exchangeable() {
     let world = world();
     let browser = Browser::sign_in(&world, EMAIL, &world.secret);
     let value = browser.cookie.split_once('=').expect("a cookie").1;
@@ -75,7 +75,7 @@ fn cookie_and_bearer_token_are_not_taken_for_each_other() {
 }
 
 #[test]
-fn approval_asks_for_the_secret_whatever_the_cookie() {
+fn approval_asks_for_the_secret_always() {
     let world = world();
     let browser = Browser::sign_in(&world, EMAIL, &world.secret);
     let device = world.start_device();
@@ -108,7 +108,7 @@ fn approval_page_names_the_machine_that_asks() {
 }
 
 #[test]
-fn form_without_this_browsers_key_changes_nothing() {
+fn form_without_the_key_changes_nothing() {
     let world = world();
     let (browser, other) =
         (Browser::sign_in(&world, EMAIL, &world.secret), Browser::sign_in(&world, EMAIL, &world.secret));
@@ -129,7 +129,7 @@ fn form_without_this_browsers_key_changes_nothing() {
 }
 
 #[test]
-fn session_ends_with_secret_account_and_its_lifetimes() {
+fn session_ends_with_its_secret_and_account() {
     let world = world();
     let admin = world.admin();
     let secret = admin.create_account(BEA, Some("Bea"), None).expect("an account").approval_secret;
@@ -149,7 +149,7 @@ fn session_ends_with_secret_account_and_its_lifetimes() {
 }
 
 #[test]
-fn session_ends_after_its_idle_time_and_after_its_whole_time() {
+fn session_ends_when_idle_and_when_old() {
     let mut world = world();
     let ways: [fn(&mut Lifetimes); 2] =
         [|lives| lives.browser_idle = Duration::ZERO, |lives| lives.browser = Duration::ZERO];
@@ -248,7 +248,7 @@ fn person_ends_own_sessions_and_tokens_only() {
 }
 
 #[test]
-fn refusals_are_pages_for_browsers_and_json_for_clients() {
+fn refusals_are_pages_for_browsers_only() {
     let world = world();
     let browser = Browser::sign_in(&world, EMAIL, &world.secret);
     let cases = [
@@ -277,7 +277,7 @@ fn refusals_are_pages_for_browsers_and_json_for_clients() {
 }
 
 #[test]
-fn stylesheet_is_kept_by_browsers_and_allowed_by_the_policy() {
+fn stylesheet_is_cached_and_allowed() {
     let world = world();
     let page = send(world.address(), "GET", "/sign-in", &[ACCEPT], &[]);
     assert!(page.header("content-security-policy").is_some_and(|policy| policy.contains("style-src 'self'")));

@@ -105,7 +105,7 @@ fn set_mode(path: &Path, mode: u32) {
 }
 
 #[test]
-fn both_versions_of_tls_are_served_and_plain_http_is_not() {
+fn both_tls_versions_are_served_alone() {
     let certificates = Certificates::new();
     // Other machines may reach the address.
     let server = certificates.start(|config| config.listen = "0.0.0.0:0".parse().unwrap()).unwrap();
@@ -141,7 +141,7 @@ fn links_and_cookies_of_a_tls_server_are_secure() {
 }
 
 #[test]
-fn renewed_certificate_is_used_and_an_unusable_one_is_not() {
+fn renewed_certificate_is_used_if_usable() {
     let certificates = Certificates::new();
     let server = certificates.start(|_| {}).unwrap();
     let expiry = |answer: &Answer| {
@@ -167,7 +167,7 @@ fn renewed_certificate_is_used_and_an_unusable_one_is_not() {
 }
 
 #[test]
-fn unusable_certificates_are_refused_at_the_start() {
+fn unusable_certificate_refuses_the_start() {
     let certificates = Certificates::new();
     let files = certificates.files();
     let refused = |expected: &str| {

@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn event_without_a_mission_follows_its_chain_then_its_subject() {
+    fn event_without_a_mission_follows_its_chain() {
         let rows = [
             ("WP01", "", "c2"),
             ("WP01", "a", "c1"),
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn mission_is_read_from_the_payload_or_its_namespace() {
+    fn mission_is_in_the_payload_or_its_namespace() {
         let slug = |text: &str| MissionHint::of(&Node::parse(text).unwrap()).slug;
         assert_eq!(slug(r#"{"payload":{"mission_slug":"a"}}"#).as_deref(), Some("a"));
         assert_eq!(slug(r#"{"payload":{"namespace":{"mission_slug":"b"}}}"#).as_deref(), Some("b"));

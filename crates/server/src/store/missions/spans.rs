@@ -85,7 +85,7 @@ mod tests {
     use super::Spans;
 
     #[test]
-    fn run_ends_where_an_event_of_another_mission_begins() {
+    fn run_ends_at_an_event_of_another_mission() {
         let mut spans = Spans::default();
         for (mission, seq) in [(0, 5), (0, 6), (1, 7), (0, 10), (0, 14)] {
             spans.add(mission, seq);

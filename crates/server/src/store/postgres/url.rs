@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn password_file_gives_the_password_of_its_first_matching_line() {
+    fn password_file_is_read_by_its_first_match() {
         let file = "# text\nother:*:*:*:no\n*:6000:kitty:ada:a\\:b\\\\c:d\n*:*:*:*:last\n";
         let password = |text: &str| {
             let mut url = text.parse::<DatabaseUrl>().unwrap();

@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn pages_of_two_teams_contain_every_row_once_in_order() {
+    async fn pages_contain_every_row_once_in_order() {
         let (store, _directory) = store_of_version_2();
         let (mut query, mut seen) = (teams(&[1, 2]), Vec::new());
         loop {

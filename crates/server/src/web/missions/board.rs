@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn rollback_wins_over_a_parallel_move_of_its_instant() {
+    fn rollback_wins_over_a_move_of_its_instant() {
         let at = "2026-11-22T09:00:00Z";
         let mut back = moved("1", at, Some("for_review"), "in_progress");
         back.text = back.text.replace("\"actor\"", "\"review_ref\":\"r1\",\"actor\"");

@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn plot_is_described_in_words_and_stays_in_its_frame() {
+    fn plot_has_words_and_stays_in_its_frame() {
         let plot = plot(&[step(0, 2, 0), step(30, 1, 1), step(48, 0, 2)]).unwrap();
         assert_eq!(
             plot.description,
