@@ -5,7 +5,7 @@ use crate::disk::{DiskFault, FaultyDisk};
 use crate::expectation::{ACCOUNTS, Expectation, MACHINES, PROJECTS};
 use crate::machine::{CaptureEnd, SimulatedMachine, draft, event_id};
 use crate::network::{BuiltInDefect, Interruption, SimulatedNetwork, Tally, count};
-use crate::random::{SeededRandom, mix};
+use crate::random::SeededRandom;
 use crate::server::{ServerTemplate, SimulatedAccount, SimulatedServer};
 use delivery::DrainReport;
 use jiff::{SignedDuration, Timestamp};
@@ -15,7 +15,7 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use system::clock::VirtualTime;
+use system::clock::{VirtualTime, mix};
 use tempfile::TempDir;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;

@@ -313,11 +313,7 @@ impl SimulatedMachine {
 
     /// Leaves the pin of the legacy queue DB, as commands do after their gate.
     fn write_legacy_pin(&self, observation: &Observation) -> Outcome<()> {
-        let rows =
-            observation.legacy.map(|legacy| legacy.totals.total_rows() + legacy.totals.failure_log_rows);
-        if rows.unwrap_or_default() > 0
-            && let Some(permit) = observation.cure_permit()
-        {
+        if let Some(permit) = observation.pin_permit() {
             Cure::open(&permit)?.write_pin()?;
         }
         Ok(())

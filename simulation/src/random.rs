@@ -1,15 +1,10 @@
 //! Random numbers of a seed.
 
+use system::clock::mix;
+
 /// A generator: SplitMix64.
 #[derive(Clone, Debug)]
 pub(crate) struct SeededRandom(u64);
-
-/// One number from one state.
-pub(crate) fn mix(state: u64) -> u64 {
-    let z = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}
 
 impl SeededRandom {
     /// The numbers of a seed.

@@ -20,12 +20,7 @@ pub(crate) fn keep_house(context: &CommandContext, observation: &Observation) ->
         Ok(())
     };
     let pin = || -> Result<(), CliError> {
-        // Without rows there is nothing to scan, and nothing to pin.
-        let rows =
-            observation.legacy.map(|legacy| legacy.totals.total_rows() + legacy.totals.failure_log_rows);
-        if rows.unwrap_or_default() > 0
-            && let Some(permit) = observation.cure_permit()
-        {
+        if let Some(permit) = observation.pin_permit() {
             Cure::open(&permit)?.write_pin()?;
         }
         Ok(())

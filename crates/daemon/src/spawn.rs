@@ -16,10 +16,10 @@ use std::time::Duration;
 
 /// Set in the environment of every spawned daemon and of whatever it might start: a daemon never starts
 /// another one.
-pub(crate) const NESTED_VARIABLE: &str = "SPEC_KITTY_DAEMON";
+const NESTED_VARIABLE: &str = "SPEC_KITTY_DAEMON";
 
 /// Longest time for a new daemon to become ready.
-pub(crate) const READY_PATIENCE: Duration = Duration::from_secs(20);
+const READY_PATIENCE: Duration = Duration::from_secs(20);
 
 /// Starter of daemons of one home.
 #[derive(Clone, Debug)]

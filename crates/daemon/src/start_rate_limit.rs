@@ -14,7 +14,7 @@ use system::private_file;
 /// Automatic starts within [`WINDOW`].
 pub(crate) const LIMIT: usize = 5;
 /// The window of the budget.
-pub(crate) const WINDOW: Duration = Duration::from_secs(600);
+const WINDOW: Duration = Duration::from_secs(600);
 const MAX_BYTES: u64 = 4 * 1024;
 
 /// Automatic starts of a daemon.

@@ -9,6 +9,7 @@
 //! values drawn, which is flushed before a value above the old bound is used. After another boot the clock
 //! continues at the bound; until then a draw within it flushes nothing.
 
+use crate::config::whole_part;
 use crate::home::Home;
 use crate::session::isoformat;
 use contract::{ExitCode, Remedy};
@@ -170,12 +171,6 @@ fn parse(bytes: &[u8]) -> (u64, Option<String>) {
     };
     let node_id = map.get("node_id").and_then(Value::as_str).filter(|node_id| !node_id.is_empty());
     (value.unwrap_or(0), node_id.map(str::to_owned))
-}
-
-fn whole_part(number: f64) -> Option<u64> {
-    // 2^53: beyond it a float no longer names one whole number.
-    const LIMIT: f64 = 9_007_199_254_740_992.0;
-    (0.0..LIMIT).contains(&number).then_some(number as u64)
 }
 
 /// The file in the reference's form: three keys, indent 2, no final newline.

@@ -27,6 +27,17 @@ pub(crate) enum Abort {
     Queue(QueueError),
 }
 
+/// Runs `work` on one snapshot of a file.
+pub(crate) fn on_snapshot<T>(
+    conn: &mut Connection,
+    work: impl FnOnce(&Transaction<'_>) -> Result<T, Abort>,
+) -> Result<T, Abort> {
+    let tx = Transaction::new(conn, TransactionBehavior::Deferred)?;
+    let value = work(&tx)?;
+    tx.rollback()?;
+    Ok(value)
+}
+
 impl From<rusqlite::Error> for Abort {
     fn from(error: rusqlite::Error) -> Self {
         Self::Sql(error)
@@ -115,13 +126,7 @@ impl ScopedDb {
         action: &'static str,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, Abort>,
     ) -> Result<T, QueueError> {
-        let done = (|| {
-            let tx = Transaction::new(&mut self.conn, TransactionBehavior::Deferred)?;
-            let value = work(&tx)?;
-            tx.rollback()?;
-            Ok(value)
-        })();
-        done.map_err(|abort| self.failed(action, abort))
+        on_snapshot(&mut self.conn, work).map_err(|abort| self.failed(action, abort))
     }
 
     /// Whether triggers fire on this connection. Where they are off, the writer keeps bindings and tallies.

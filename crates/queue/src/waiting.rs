@@ -7,7 +7,7 @@ use crate::origin::PlaceId;
 use crate::row::{Kind, RowDigest};
 use contract::wire::ArtifactBody;
 use rusqlite::config::DbConfig;
-use rusqlite::{CachedStatement, Connection, OptionalExtension as _, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Statement, params};
 use std::collections::HashMap;
 
 /// The columns of an event that is about to wait. Borrowed, so that a copy passes no value twice.
@@ -141,14 +141,7 @@ impl<'c> Queueing<'c> {
             return Ok(false);
         }
         let id = self.conn.last_insert_rowid();
-        self.binding.execute(params![
-            kind.stored(),
-            id,
-            binding.place,
-            binding.hold as i64,
-            binding.at(at),
-            binding.digest.0
-        ])?;
+        bind_by(&mut self.binding, kind, id, at, binding)?;
         if let Some(Bulk { tallies, .. }) = &mut self.counted {
             *tallies.entry((kind.stored(), binding.place, binding.hold as i64)).or_default() += 1;
         }
@@ -191,19 +184,22 @@ pub(crate) fn bind(
     at: f64,
     binding: Binding,
 ) -> rusqlite::Result<()> {
-    conn.prepare_cached(
+    let mut statement = conn.prepare_cached(
         "INSERT INTO bindings(kind, row, place, hold, at, digest) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
          ON CONFLICT(kind, row) DO UPDATE SET place = ?3, hold = ?4, at = ?5, digest = ?6",
-    )?
-    .execute(params![
-        kind.stored(),
-        id,
-        binding.place,
-        binding.hold as i64,
-        binding.at(at),
-        binding.digest.0
-    ])?;
-    Ok(())
+    )?;
+    bind_by(&mut statement, kind, id, at, binding)
+}
+
+fn bind_by(
+    statement: &mut Statement<'_>,
+    kind: Kind,
+    id: i64,
+    at: f64,
+    binding: Binding,
+) -> rusqlite::Result<()> {
+    let (hold, at, digest) = (binding.hold as i64, binding.at(at), binding.digest.0);
+    statement.execute(params![kind.stored(), id, binding.place, hold, at, digest]).map(drop)
 }
 
 /// The digest of the waiting event of this id, from its content as it is now.

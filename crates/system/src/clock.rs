@@ -29,7 +29,7 @@ fn fraction(bits: u64) -> f64 {
 }
 
 #[cfg(feature = "simulation")]
-pub use simulated::VirtualTime;
+pub use simulated::{VirtualTime, mix};
 
 #[cfg(feature = "simulation")]
 mod simulated {
@@ -56,9 +56,14 @@ mod simulated {
         let mut guard = replaced();
         let replaced = guard.as_mut()?;
         replaced.random = replaced.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (replaced.random ^ (replaced.random >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        Some(mixed ^ (mixed >> 31))
+        Some(mix(replaced.random))
+    }
+
+    /// The number that SplitMix64 makes of one state.
+    pub fn mix(state: u64) -> u64 {
+        let z = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
     }
 
     /// Held by the one [`VirtualTime`] of this process.

@@ -4,10 +4,10 @@ use crate::platform;
 use std::path::{Path, PathBuf};
 
 /// Free space below which nothing can be captured safely: a transaction also writes a journal.
-pub(crate) const SPACE_NEEDED: u64 = 1024 * 1024;
+const SPACE_NEEDED: u64 = 1024 * 1024;
 
 /// Free inodes below which no file can be created safely.
-pub(crate) const INODES_NEEDED: u64 = 8;
+const INODES_NEEDED: u64 = 8;
 
 /// Reason why a location is not writable.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -15,7 +15,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 /// For a pipe named on the command line: until it is open, and until it was read to its end.
-pub(crate) const NAMED_DEADLINE: Duration = Duration::from_secs(5);
+const NAMED_DEADLINE: Duration = Duration::from_secs(5);
 
 /// A directory, a pipe, a socket or a device in place of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

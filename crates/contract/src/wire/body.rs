@@ -14,14 +14,14 @@ pub const MAX_CONTENT_BYTES: usize = 524_288;
 pub(crate) const ALGORITHM: &str = "sha256";
 
 /// The files at the top of a mission that are uploaded.
-pub(crate) const SURFACE_FILES: [&str; 6] =
+const SURFACE_FILES: [&str; 6] =
     ["spec.md", "plan.md", "tasks.md", "research.md", "quickstart.md", "data-model.md"];
 
 /// The directories of a mission that are uploaded.
-pub(crate) const SURFACE_DIRECTORIES: [&str; 3] = ["research/", "contracts/", "checklists/"];
+const SURFACE_DIRECTORIES: [&str; 3] = ["research/", "contracts/", "checklists/"];
 
 /// The extensions of uploaded files, compared without case.
-pub(crate) const EXTENSIONS: [&str; 5] = ["md", "json", "yaml", "yml", "csv"];
+const EXTENSIONS: [&str; 5] = ["md", "json", "yaml", "yml", "csv"];
 
 /// The names of the seven columns that identify a body, in the order of a [`BodyKey`](super::receipts::BodyKey).
 pub const BODY_KEY_COLUMNS: [&str; 7] = [
@@ -212,7 +212,7 @@ pub fn hash(content: &[u8]) -> String {
 
 /// Whether the file at `path` (relative to its mission, with `/`) is uploaded: a file of the surface, with
 /// one of the extensions, and a path that stays inside the mission. Client and server share this rule.
-pub(crate) fn is_surface(path: &str) -> bool {
+fn is_surface(path: &str) -> bool {
     is_place(path) && is_format(path)
 }
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 /// Projects in one health request.
 pub const MOST_PROJECTS: usize = 8;
 /// Characters of the header's value. Common servers take lines of 4 KiB at least.
-pub(crate) const MOST_HEADER_BYTES: usize = 4000;
+const MOST_HEADER_BYTES: usize = 4000;
 /// Rows, events and bodies together, in one request to the route.
 pub const MOST_ROWS: usize = 500;
 

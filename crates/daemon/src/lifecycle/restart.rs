@@ -1,5 +1,6 @@
 //! `doctor restart-daemon`: replaces the daemon by one with the identity of this command.
 
+use super::status::hint;
 use super::stop::{StopFailure, StopOutcome, stop};
 use crate::control::wire::ShutdownCause;
 use crate::readiness::Ready;
@@ -103,13 +104,6 @@ pub struct RestartFailure {
     /// The remedy.
     #[serde(serialize_with = "hint")]
     pub remedy: Option<Remedy>,
-}
-
-fn hint<S: serde::Serializer>(remedy: &Option<Remedy>, serializer: S) -> Result<S::Ok, S::Error> {
-    match remedy {
-        Some(remedy) => serializer.serialize_some(&remedy.hint()),
-        None => serializer.serialize_none(),
-    }
 }
 
 impl From<StartFailure> for RestartFailure {

@@ -81,7 +81,7 @@ pub struct DaemonStatus {
     pub log: PathBuf,
 }
 
-fn hint<S: serde::Serializer>(remedy: &Option<Remedy>, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn hint<S: serde::Serializer>(remedy: &Option<Remedy>, serializer: S) -> Result<S::Ok, S::Error> {
     match remedy {
         Some(remedy) => serializer.serialize_some(&remedy.hint()),
         None => serializer.serialize_none(),

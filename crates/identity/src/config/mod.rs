@@ -43,13 +43,13 @@ use toml_edit::{Document, Item, TableLike, TomlError};
 pub const MAX_BYTES: u64 = 4 * 1024 * 1024;
 
 /// Queue capacity when nothing is configured, in rows.
-pub(crate) const DEFAULT_MAX_QUEUE_SIZE: u64 = 100_000;
+const DEFAULT_MAX_QUEUE_SIZE: u64 = 100_000;
 
 /// Days for which sent bytes are kept when nothing is configured.
-pub(crate) const DEFAULT_KEEP_SENT_DAYS: u64 = 30;
+const DEFAULT_KEEP_SENT_DAYS: u64 = 30;
 
 /// MiB of sent bytes that are kept when nothing is configured.
-pub(crate) const DEFAULT_KEEP_SENT_MIB: u64 = 256;
+const DEFAULT_KEEP_SENT_MIB: u64 = 256;
 
 /// The key of rows that belong to no project, in `sync.projects`.
 pub const NO_PROJECT: &str = "none";
@@ -408,7 +408,7 @@ impl Reader<'_> {
 }
 
 /// The whole part of a fraction that is a count.
-fn whole_part(number: f64) -> Option<u64> {
+pub(crate) fn whole_part(number: f64) -> Option<u64> {
     // 2^53: beyond it a float no longer names one whole number.
     const LIMIT: f64 = 9_007_199_254_740_992.0;
     (0.0..LIMIT).contains(&number).then_some(number as u64)

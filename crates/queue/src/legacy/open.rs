@@ -4,7 +4,7 @@ use crate::busy_timeout;
 use crate::error::QueueError;
 use crate::file::{self, Fingerprint, Role};
 use crate::journal;
-use crate::store::{Abort, connect, look_at, sql_error};
+use crate::store::{Abort, connect, look_at, on_snapshot, sql_error};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::path::{Path, PathBuf};
@@ -70,13 +70,7 @@ impl LegacyDb {
         action: &'static str,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, Abort>,
     ) -> Result<T, QueueError> {
-        let done = (|| {
-            let tx = Transaction::new(&mut self.conn, TransactionBehavior::Deferred)?;
-            let value = work(&tx)?;
-            tx.rollback()?;
-            Ok(value)
-        })();
-        done.map_err(|abort| self.failed(action, abort))
+        on_snapshot(&mut self.conn, work).map_err(|abort| self.failed(action, abort))
     }
 
     fn failed(&self, action: &'static str, abort: Abort) -> QueueError {

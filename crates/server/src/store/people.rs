@@ -332,7 +332,7 @@ pub(super) fn account(sql: &dyn Sql, email: &str) -> Result<Account, StoreError>
 }
 
 /// The team of an id, compared without case; the same spelling first.
-pub(super) fn find_team(sql: &dyn Sql, team_id: &str) -> Result<Option<TeamKey>, StoreError> {
+fn find_team(sql: &dyn Sql, team_id: &str) -> Result<Option<TeamKey>, StoreError> {
     let query = "SELECT key FROM teams WHERE lower(team_id) = ?1 ORDER BY team_id <> ?2, key LIMIT 1";
     sql.row(query, values![team_key(team_id), team_id])?.map(|row| row.get(0)).transpose()
 }

@@ -40,3 +40,31 @@ pub use windows_process::*;
 pub(crate) use processes::{boot_id, process_argv, process_state, start_environment};
 #[cfg(unix)]
 pub use processes::{has_fixed_modes, is_unmapped_owner};
+
+/// Write access of this user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(windows, allow(dead_code, reason = "other systems report more"))]
+pub(crate) enum Access {
+    /// Writable.
+    Allowed,
+    /// The file system is mounted read-only.
+    ReadOnly,
+    /// Refused by the permission bits.
+    Denied {
+        /// The permission bits.
+        mode: u32,
+    },
+}
+
+/// Free space of a file system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Space {
+    /// Bytes that this user may still write.
+    pub(crate) free: u64,
+    /// Bytes altogether.
+    pub(crate) size: u64,
+    /// Free inodes.
+    pub(crate) free_inodes: u64,
+    /// Inodes altogether; zero where the file system has no limit.
+    pub(crate) inodes: u64,
+}

@@ -1,5 +1,6 @@
 //! File modes, owners, host and user on Unix.
 
+use super::{Access, Space};
 use crate::file::FileIdentity;
 use crate::lock::LockHolder;
 use crate::process::ProcessState;
@@ -182,20 +183,6 @@ pub(crate) fn device(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |metadata| metadata.dev())
 }
 
-/// Write access of this user.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Access {
-    /// Writable.
-    Allowed,
-    /// The file system is mounted read-only.
-    ReadOnly,
-    /// Refused by the permission bits.
-    Denied {
-        /// The permission bits.
-        mode: u32,
-    },
-}
-
 /// Asks whether this user may write `path`, or in it when it is a directory.
 pub(crate) fn observe_access(path: &Path) -> Access {
     use rustix::fs::{Access as Right, AtFlags, CWD, accessat};
@@ -210,19 +197,6 @@ pub(crate) fn observe_access(path: &Path) -> Access {
         // Any other error is about the call, not about the location.
         Ok(()) | Err(_) => Access::Allowed,
     }
-}
-
-/// Free space of a file system.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Space {
-    /// Bytes that this user may still write.
-    pub(crate) free: u64,
-    /// Bytes altogether.
-    pub(crate) size: u64,
-    /// Free inodes.
-    pub(crate) free_inodes: u64,
-    /// Inodes altogether; zero where the file system has no limit.
-    pub(crate) inodes: u64,
 }
 
 /// The free space of the file system of `path`.

@@ -2,6 +2,7 @@
 //! managed here.
 #![allow(unsafe_code, reason = "host name, processes and file identity are only reachable through C calls")]
 
+use super::{Access, Space};
 use crate::file::FileIdentity;
 use crate::lock::LockHolder;
 use crate::process::ProcessState;
@@ -256,40 +257,12 @@ pub(crate) fn device(_path: &Path) -> u64 {
     0
 }
 
-/// Write access of this user.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(dead_code, reason = "other systems report more")]
-pub(crate) enum Access {
-    /// Writable.
-    Allowed,
-    /// The file system is mounted read-only.
-    ReadOnly,
-    /// Refused by the permission bits.
-    Denied {
-        /// The permission bits.
-        mode: u32,
-    },
-}
-
 /// Without writing, only the read-only attribute is known.
 pub(crate) fn observe_access(path: &Path) -> Access {
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_file() && metadata.permissions().readonly() => Access::Denied { mode: 0 },
         _ => Access::Allowed,
     }
-}
-
-/// Free space of a file system.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Space {
-    /// Bytes that this user may still write.
-    pub(crate) free: u64,
-    /// Bytes altogether.
-    pub(crate) size: u64,
-    /// Free inodes.
-    pub(crate) free_inodes: u64,
-    /// Inodes altogether; zero where the file system has no limit.
-    pub(crate) inodes: u64,
 }
 
 /// Not available on this system.
