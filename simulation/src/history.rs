@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use system::clock::{VirtualTime, mix};
 use tempfile::TempDir;
+use testkit::tree;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -490,7 +491,7 @@ impl<'t> HistoryRun<'t> {
         let copy = self.machine(to)?;
         let source =
             self.machines.get(from).map(|(machine, _)| machine.root().to_owned()).ok_or("no home")?;
-        copy_tree(&source, copy.root())?;
+        tree::copy(&source, copy.root())?;
         self.add(copy)?;
         self.facts().copied(from, to);
         count(&mut self.met, "machine: home copied");
@@ -597,19 +598,4 @@ fn describe(report: &DrainReport) -> String {
         if report.server_rewound.is_some() { "; server_rewound" } else { "" },
         stopped.unwrap_or_default(),
     )
-}
-
-fn copy_tree(from: &Path, to: &Path) -> std::io::Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let target = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            copy_tree(&entry.path(), &target)?;
-            fs::set_permissions(&target, entry.metadata()?.permissions())?;
-        } else {
-            fs::copy(entry.path(), &target)?;
-        }
-    }
-    Ok(())
 }

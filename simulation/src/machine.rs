@@ -32,10 +32,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The address of the server: no socket is there.
-pub(crate) const SERVER_URL: &str = "http://127.0.0.1:8470";
+const SERVER_URL: &str = "http://127.0.0.1:8470";
 
 /// The projects.
-pub(crate) const PROJECT_UUIDS: [&str; crate::expectation::PROJECTS] =
+const PROJECT_UUIDS: [&str; crate::expectation::PROJECTS] =
     ["164b830e-0aa9-486a-80e9-73e0ff9bd516", "8a4a7da6-a97c-4bb4-893a-b31664abfee4"];
 
 const MISSION: &str = "widgets-01KRX11M";
@@ -161,43 +161,13 @@ impl SimulatedMachine {
 
     fn event(&self, draft: &RowDraft, project: usize, team: Option<&str>) -> String {
         let uuid = PROJECT_UUIDS.get(project).copied().unwrap_or_default();
-        let (event_type, aggregate, payload) = match &draft.body {
-            None => (
-                "WPStatusChanged",
-                ("WorkPackage", "WP01"),
-                json!({
-                    "mission_slug": MISSION, "wp_id": "WP01", "from_lane": "planned", "to_lane": "claimed",
-                    "actor": "dev", "force": false, "reason": null, "review_ref": null,
-                    "execution_mode": "worktree", "evidence": null,
-                }),
-            ),
-            Some(path) => (
-                "MissionDossierArtifactIndexed",
-                ("MissionDossier", MISSION),
-                json!({
-                    "namespace": {
-                        "project_uuid": uuid, "mission_slug": MISSION, "target_branch": "main",
-                        "mission_type": "software-dev", "manifest_version": "1",
-                    },
-                    "artifact_id": { "mission_type": "software-dev", "path": path, "artifact_class": "input" },
-                    "content_ref": {
-                        "algorithm": "sha256", "hash": hash(content(path).as_bytes()),
-                        "size_bytes": content(path).len(),
-                    },
-                    "indexed_at": "2026-05-18T12:00:00+00:00",
-                }),
-            ),
+        let mut event = match &draft.body {
+            None => testkit::events::claimed(&draft.id, uuid, MISSION),
+            Some(path) => testkit::events::indexed(&draft.id, uuid, MISSION, path, &content(path)),
         };
-        json!({
-            "event_id": draft.id, "event_type": event_type, "aggregate_id": aggregate.1,
-            "aggregate_type": aggregate.0, "schema_version": "3.0.0",
-            "build_id": "b6fae293-c05d-4536-9006-c6d252528f7e", "payload": payload,
-            "node_id": "a68cb90bc34b", "lamport_clock": 1, "causation_id": null,
-            "correlation_id": draft.id, "timestamp": "2026-05-18T12:00:00+00:00", "team_slug": team,
-            "project_uuid": uuid, "project_slug": "widgets", "git_branch": "main",
-            "head_commit_sha": null, "repo_slug": format!("acme/project-{project}"),
-        })
-        .to_string()
+        event["team_slug"] = team.into();
+        event["repo_slug"] = format!("acme/project-{project}").into();
+        event.to_string()
     }
 
     /// The digests of an event: each account sends it with the name of its team.
@@ -300,7 +270,7 @@ impl SimulatedMachine {
         let is_new: i64 =
             db.query_row("SELECT count(*) FROM sqlite_master WHERE name = 'queue'", [], |row| row.get(0))?;
         if is_new == 0 {
-            db.execute_batch(include_str!("../../testkit/src/reference_tables.sql"))?;
+            db.execute_batch(testkit::reference_queue::REFERENCE_TABLES)?;
         }
         let row =
             "INSERT INTO queue(event_id, event_type, data, timestamp) VALUES (?1, 'WPStatusChanged', ?2, ?3)";
@@ -548,17 +518,8 @@ fn content(path: &str) -> String {
 }
 
 fn body(path: &str, project: usize) -> ArtifactBody {
-    ArtifactBody {
-        project_uuid: PROJECT_UUIDS.get(project).copied().unwrap_or_default().to_owned(),
-        mission_slug: MISSION.to_owned(),
-        target_branch: "main".to_owned(),
-        mission_type: "software-dev".to_owned(),
-        manifest_version: "1".to_owned(),
-        artifact_path: path.to_owned(),
-        content_hash: hash(content(path).as_bytes()),
-        hash_algorithm: "sha256".to_owned(),
-        content_body: content(path),
-    }
+    let project = PROJECT_UUIDS.get(project).copied().unwrap_or_default();
+    testkit::events::body(project, MISSION, path, &content(path))
 }
 
 /// Draws the rows of a capture.

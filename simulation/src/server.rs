@@ -80,7 +80,7 @@ impl SimulatedServer {
         ignores_syncs: bool,
     ) -> Result<Self, Box<dyn Error>> {
         let data = root.join("server");
-        copy_files(template.directory.path(), &data)?;
+        testkit::tree::copy(template.directory.path(), &data)?;
         let mut server = Self {
             disk: FaultyDisk::new(&data, ignores_syncs)?,
             data,
@@ -217,13 +217,4 @@ impl SimulatedServer {
         let page: Page<T> = serde_json::from_str(body).map_err(|error| format!("{error}: {head}\n{body}"))?;
         Ok(page.rows)
     }
-}
-
-fn copy_files(from: &Path, to: &Path) -> std::io::Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        fs::copy(entry.path(), to.join(entry.file_name()))?;
-    }
-    Ok(())
 }

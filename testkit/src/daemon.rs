@@ -1,10 +1,9 @@
 //! A real daemon of a world, and a fake daemon of the reference. Both end with their test.
 
-use crate::patience::{PATIENCE, eventually};
+use crate::patience::eventually;
+use crate::scripted::{Reply, ScriptedServer};
 use crate::world::World;
 use serde_json::Value;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -112,6 +111,7 @@ fn end(pid: u32) {
 #[derive(Debug)]
 pub struct ReferenceDaemon {
     process: Arc<Mutex<Child>>,
+    _control: ScriptedServer,
     /// Its process id.
     pub pid: u32,
     /// Its port.
@@ -127,8 +127,6 @@ impl ReferenceDaemon {
     /// When it does not start.
     #[allow(clippy::expect_used, reason = "a test that cannot build its world has to stop")]
     pub fn start(world: &World) -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a loopback port");
-        let port = listener.local_addr().expect("an address").port();
         let mut command = Command::new("sh");
         world.dress(&mut command);
         // It lives as long as the other end of its input is open.
@@ -138,15 +136,15 @@ impl ReferenceDaemon {
         let process = Arc::new(Mutex::new(child));
         let theirs = Arc::clone(&process);
         let token = "0123456789abcdef";
-        std::thread::spawn(move || {
-            for mut stream in listener.incoming().flatten() {
-                if answer(&mut stream, token).unwrap_or_default() {
-                    finish(&theirs);
-                    return;
-                }
+        let control = ScriptedServer::start(move |asked, _| {
+            let body = String::from_utf8_lossy(&asked.body);
+            if asked.method == "POST" && asked.path == "/api/shutdown" && body.contains(token) {
+                finish(&theirs);
             }
+            let document = serde_json::json!({ "status": "ok", "token": token });
+            Reply::Raw(format!("HTTP/1.0 200 OK\r\n\r\n{document}").into_bytes())
         });
-        Self { process, pid, port, token }
+        Self { process, pid, port: control.port(), token, _control: control }
     }
 
     /// Writes its state file.
@@ -169,32 +167,4 @@ fn finish(process: &Mutex<Child>) {
     let mut child = process.lock().unwrap_or_else(PoisonError::into_inner);
     drop(child.stdin.take());
     let _ = child.wait();
-}
-
-/// Answers one request. True if it was a request to stop.
-fn answer(stream: &mut TcpStream, token: &str) -> std::io::Result<bool> {
-    stream.set_read_timeout(Some(PATIENCE))?;
-    let mut reader = BufReader::new(stream.try_clone()?);
-    let mut first = String::new();
-    reader.read_line(&mut first)?;
-    let mut length = 0;
-    loop {
-        let mut line = String::new();
-        if reader.read_line(&mut line)? == 0 || line.trim().is_empty() {
-            break;
-        }
-        if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
-            length = value.trim().parse().unwrap_or_default();
-        }
-    }
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body)?;
-    let ends = first.starts_with("POST /api/shutdown") && String::from_utf8_lossy(&body).contains(token);
-    let document = serde_json::json!({ "status": "ok", "token": token }).to_string();
-    write!(
-        stream,
-        "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{document}",
-        document.len()
-    )?;
-    Ok(ends)
 }

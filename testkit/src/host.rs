@@ -2,7 +2,7 @@
 
 use crate::listener::CountingListener;
 use crate::server::Server;
-use crate::world::{TEAM, USER, World, session};
+use crate::world::{USER, World};
 use std::path::PathBuf;
 
 /// The shared identity, logged in at a server that is never contacted.
@@ -25,8 +25,7 @@ pub fn with_server(binary: impl Into<PathBuf>) -> (World, Server) {
 pub fn with_listener(binary: impl Into<PathBuf>) -> (World, CountingListener) {
     let world = World::new(binary);
     let server = CountingListener::start();
-    world.write_config(&format!("[sync]\nserver_url = \"{}\"\n", server.url()));
-    world.write_session(&session(&server.url(), USER, TEAM));
+    world.log_in_at(&server.url());
     world.init_project();
     (world, server)
 }

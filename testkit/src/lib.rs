@@ -5,6 +5,8 @@
 //! | [`server`] | a real ingest server |
 //! | [`browser`] | the browser side of a login |
 //! | [`daemon`] | a real daemon, and a fake daemon of the reference |
+//! | [`events`] | events and bodies of the event contract |
+//! | [`facts`] | facts of a coherent machine |
 //! | [`host`] | worlds with a project and a logged-in account |
 //! | [`world`] | a temporary home and repository, and commands run in them |
 //! | [`transcript`] | pages whose commands are run |
@@ -24,6 +26,8 @@
 
 pub mod browser;
 pub mod daemon;
+pub mod events;
+pub mod facts;
 pub mod host;
 pub mod listener;
 pub mod mission;
@@ -43,6 +47,8 @@ pub mod world;
 pub use server::{Server, ServerStore};
 pub use world::{Run, World};
 
+use flate2::{Compression, write::GzEncoder};
+use std::io::Write as _;
 use std::path::PathBuf;
 
 /// The recorded data beside the checkout. A test that reads it is `#[ignore = "needs the recorded data"]`;
@@ -51,4 +57,29 @@ pub fn shared() -> PathBuf {
     let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared"));
     assert!(path.is_dir(), "the recorded data is missing: {}", path.display());
     path
+}
+
+/// Bytes packed as a client packs them.
+///
+/// # Panics
+/// Never: memory takes every byte.
+#[allow(clippy::expect_used, reason = "memory takes every byte")]
+pub fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).expect("packed bytes");
+    encoder.finish().expect("packed bytes")
+}
+
+/// Random numbers that a seed repeats.
+#[derive(Debug)]
+pub struct Dice(pub u64);
+
+impl Dice {
+    /// A number below `sides`.
+    pub fn roll(&mut self, sides: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % sides
+    }
 }

@@ -61,7 +61,7 @@ impl Mission {
     pub fn specified(&self, world: &World) -> &Self {
         self.write("spec.md", SPEC);
         for arguments in [&["add", "--all"][..], &["commit", "--quiet", "-m", "spec"]] {
-            let _ = world.run_program("git", arguments).exits(0);
+            world.git(arguments);
         }
         self
     }

@@ -2,7 +2,6 @@
 
 use rusqlite::{Connection, params};
 use serde_json::json;
-use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 
 /// A store under construction. Its project is opted in when it is created so; the first epoch is the one before
@@ -197,7 +196,7 @@ impl ProjectStoreFile {
         state: &str,
         last_error: Option<&str>,
     ) -> &Self {
-        let hash = data_encoding::HEXLOWER.encode(&Sha256::digest(content));
+        let hash = contract::wire::body::hash(content.as_bytes());
         let reference = json!({
             "artifact_path": path, "content_body": content, "created_at": 1_780_308_000.25,
             "hash_algorithm": "sha256", "last_error": last_error, "manifest_version": "1",

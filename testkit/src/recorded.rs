@@ -1,6 +1,7 @@
 //! Recorded homes of the reference, copied into a separate world. Commands run under the recorded host
 //! name and user, because a session is readable only there.
 
+use crate::tree;
 use crate::world::{Run, World, finish};
 use std::path::Path;
 use std::process::Command;
@@ -82,15 +83,13 @@ pub fn world_of(binary: &str, home: &Path, disguise: Disguise) -> World {
     let world = World::new(binary);
     let source = home.join(".spec-kitty");
     if source.exists() {
-        let status = Command::new("cp").arg("-R").arg(&source).arg(world.root()).status().unwrap();
-        assert!(status.success());
+        tree::copy(&source, &world.root()).unwrap();
     }
     let chmod = |path: &Path, mode: &str| {
         if path.exists() {
             assert!(Command::new("chmod").args(["-R", mode]).arg(path).status().unwrap().success());
         }
     };
-    chmod(world.user_home(), "u+rwX");
     chmod(&world.root().join("auth"), "u=rwX,go=");
     let base = world.user_home().parent().unwrap();
     assert!(Command::new("chmod").arg("755").arg(base).status().unwrap().success());

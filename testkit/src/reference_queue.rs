@@ -1,11 +1,11 @@
 //! A queue DB in the format of the reference: its three tables, with rows of the test.
 
-use data_encoding::HEXLOWER;
+use crate::events;
+use contract::wire::body::hash;
 use rusqlite::{Connection, params};
 use serde::Serialize as _;
+use serde_json::Value;
 use serde_json::ser::{Formatter, Serializer};
-use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -33,7 +33,7 @@ impl ReferenceQueue {
             std::fs::create_dir_all(parent).expect("the directory of the queue");
         }
         let db = Connection::open(path).expect("a queue");
-        db.execute_batch(SCHEMA).expect("the tables of the reference");
+        db.execute_batch(REFERENCE_TABLES).expect("the tables of the reference");
         Self { path: path.to_owned(), db }
     }
 
@@ -64,52 +64,22 @@ impl ReferenceQueue {
 
     /// Adds an event, with or without a team.
     pub fn event(&self, event_id: &str, team_slug: Option<&str>) -> &Self {
-        let payload = json!({
-            "mission_slug": MISSION, "wp_id": "WP01", "from_lane": "planned", "to_lane": "claimed",
-            "actor": "dev", "force": false, "reason": null, "review_ref": null,
-            "execution_mode": "worktree", "evidence": null,
-        });
-        self.envelope(event_id, "WPStatusChanged", ("WorkPackage", "WP01"), &payload, team_slug)
+        self.add(events::claimed(event_id, PROJECT, MISSION), team_slug)
     }
 
     /// Adds the index event of an artifact, without which a server accepts no body.
     pub fn indexed(&self, event_id: &str, artifact_path: &str, content: &str) -> &Self {
-        let payload = json!({
-            "namespace": {
-                "project_uuid": PROJECT, "mission_slug": MISSION, "target_branch": "main",
-                "mission_type": "software-dev", "manifest_version": "1",
-            },
-            "artifact_id": { "mission_type": "software-dev", "path": artifact_path, "artifact_class": "input" },
-            "content_ref": {
-                "algorithm": "sha256", "hash": HEXLOWER.encode(&Sha256::digest(content)),
-                "size_bytes": content.len(),
-            },
-            "indexed_at": "2026-05-18T12:00:00+00:00",
-        });
-        let aggregate = ("MissionDossier", MISSION);
-        self.envelope(event_id, "MissionDossierArtifactIndexed", aggregate, &payload, None)
+        self.add(events::indexed(event_id, PROJECT, MISSION, artifact_path, content), None)
     }
 
     #[allow(clippy::expect_used, reason = "a test that cannot build its world has to stop")]
-    fn envelope(
-        &self,
-        event_id: &str,
-        event_type: &str,
-        (aggregate_type, aggregate_id): (&str, &str),
-        payload: &Value,
-        team_slug: Option<&str>,
-    ) -> &Self {
-        let data = json!({
-            "event_id": event_id, "event_type": event_type, "aggregate_id": aggregate_id,
-            "aggregate_type": aggregate_type, "schema_version": "3.0.0",
-            "build_id": "b6fae293-c05d-4536-9006-c6d252528f7e", "payload": payload,
-            "node_id": "a68cb90bc34b", "lamport_clock": 1, "causation_id": null,
-            "correlation_id": event_id, "timestamp": "2026-05-18T12:00:00+00:00", "team_slug": team_slug,
-            "project_uuid": PROJECT, "project_slug": "widgets", "git_branch": "main",
-            "head_commit_sha": null, "repo_slug": "acme/widgets", "drain_blocked_reason": null,
-        });
+    fn add(&self, mut event: Value, team_slug: Option<&str>) -> &Self {
+        event["team_slug"] = team_slug.into();
+        event["drain_blocked_reason"] = Value::Null;
         let row = "INSERT INTO queue (event_id, event_type, data, timestamp) VALUES (?1, ?2, ?3, 1779105600)";
-        self.db.execute(row, params![event_id, event_type, spaced(&data)]).expect("an event row");
+        self.db
+            .execute(row, params![event["event_id"].as_str(), event["event_type"].as_str(), spaced(&event)])
+            .expect("an event row");
         self
     }
 
@@ -119,7 +89,7 @@ impl ReferenceQueue {
     /// When the row does not fit.
     #[allow(clippy::expect_used, reason = "a test that cannot build its world has to stop")]
     pub fn body(&self, artifact_path: &str, content: &str) -> &Self {
-        let hash = HEXLOWER.encode(&Sha256::digest(content));
+        let hash = hash(content.as_bytes());
         let size = i64::try_from(content.len()).expect("a size");
         self.db
             .execute(
@@ -131,9 +101,28 @@ impl ReferenceQueue {
             .expect("a body row");
         self
     }
+
+    /// Adds a row of the failure log about `spec.md` of [`PROJECT`].
+    pub fn failure(&self) -> &Self {
+        add_failure(&self.db, PROJECT, "spec.md");
+        self
+    }
 }
 
-const SCHEMA: &str = include_str!("reference_tables.sql");
+/// Adds a row of the failure log to a queue DB.
+///
+/// # Panics
+/// When the row does not fit.
+#[allow(clippy::expect_used, reason = "a test that cannot build its world has to stop")]
+pub fn add_failure(queue: &Connection, project: &str, path: &str) {
+    let row = "INSERT INTO body_upload_failure_log(project_uuid, mission_slug, target_branch, mission_type,
+            manifest_version, artifact_path, content_hash, size_bytes, failure_reason, first_failed_at, last_failed_at)
+         VALUES (?1, 'm', 'main', 'software-dev', '1', ?2, 'h', 4, 'bad_request', 1.5, 2.5)";
+    queue.execute(row, [project, path]).expect("a row of the failure log");
+}
+
+/// Tables that the reference creates.
+pub const REFERENCE_TABLES: &str = include_str!("reference_tables.sql");
 
 impl ReferenceQueue {
     /// Adds `count` small events of [`PROJECT`] at once, for benchmarks and load tests.

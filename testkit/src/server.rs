@@ -1,5 +1,6 @@
 //! A real ingest server: the binary's own `server` verb on a loopback port.
 
+use crate::tree;
 use crate::world::World;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -21,6 +22,21 @@ pub enum ServerStore {
 }
 
 impl ServerStore {
+    /// The directory of the server that [`Server::start`] starts in `world`.
+    pub fn of(world: &World) -> Self {
+        Self::Directory(world.user_home().join("server-data"))
+    }
+
+    /// Runs a command of the server's administrator on it, and returns its document.
+    ///
+    /// # Panics
+    /// When the exit code differs.
+    #[track_caller]
+    pub fn administer(&self, world: &World, words: &[&str], code: i32) -> Value {
+        let argv = words.iter().copied().chain(self.options()).chain(["--json"]);
+        world.run(argv).exits(code).json()
+    }
+
     /// The options that name it.
     #[allow(clippy::expect_used, reason = "a test that cannot build its world has to stop")]
     pub fn options(&self) -> [&str; 2] {
@@ -51,7 +67,7 @@ impl Server {
     /// # Panics
     /// When it does not start.
     pub fn start(world: &World, email: &str) -> Self {
-        Self::start_on(world, email, ServerStore::Directory(world.user_home().join("server-data")))
+        Self::start_on(world, email, ServerStore::of(world))
     }
 
     /// The same with its state in `store`.
@@ -60,14 +76,11 @@ impl Server {
     /// When it does not start.
     #[allow(clippy::expect_used, reason = "a test that cannot build its world has to stop")]
     pub fn start_on(world: &World, email: &str, store: ServerStore) -> Self {
-        let admin = |words: &[&str]| {
-            let argv = words.iter().copied().chain(store.options()).chain(["--json"]);
-            world.run(argv).exits(0).json()
-        };
-        let account = admin(&["server", "user", "add", "--email", email]);
+        let account = store.administer(world, &["server", "user", "add", "--email", email], 0);
         let team = account["account"]["teams"][0]["id"].as_str().expect("a team").to_owned();
         let secret = account["approval_secret"].as_str().expect("a secret").to_owned();
-        let issued = admin(&["server", "token", "add", "--email", email, "--label", "test"]);
+        let issue = ["server", "token", "add", "--email", email, "--label", "test"];
+        let issued = store.administer(world, &issue, 0);
         let token = issued["token"].as_str().expect("a token").to_owned();
         let (child, address) = spawn(world, &store, "127.0.0.1:0").expect("the server starts");
         Self { child, address, store, team, token, secret }
@@ -132,7 +145,7 @@ impl Server {
     /// When the data cannot be copied.
     pub fn back_up(&mut self, world: &World, to: &Path) {
         self.stop();
-        copy_files(self.data(), to);
+        tree::copy(self.data(), to).expect("a copy of the data");
         self.crash_and_restart(world);
     }
 
@@ -144,7 +157,7 @@ impl Server {
     pub fn restore(&mut self, world: &World, from: &Path) {
         self.stop();
         std::fs::remove_dir_all(self.data()).expect("the data are removed");
-        copy_files(from, self.data());
+        tree::copy(from, self.data()).expect("a copy of the data");
         self.crash_and_restart(world);
     }
 
@@ -168,13 +181,9 @@ impl Server {
     /// When the server's commands fail.
     #[allow(clippy::expect_used, reason = "a test that cannot build its world has to stop")]
     pub fn add_account(&self, world: &World, email: &str) -> (String, String) {
-        let admin = |words: &[&str]| {
-            let options = ["--email", email].into_iter().chain(self.store.options()).chain(["--json"]);
-            let argv = words.iter().copied().chain(options);
-            world.run(argv).exits(0).json()
-        };
-        let account = admin(&["server", "user", "add"]);
-        let issued = admin(&["server", "token", "add", "--label", "test"]);
+        let account = self.store.administer(world, &["server", "user", "add", "--email", email], 0);
+        let issue = ["server", "token", "add", "--email", email, "--label", "test"];
+        let issued = self.store.administer(world, &issue, 0);
         let team = account["account"]["teams"][0]["id"].as_str().expect("a team").to_owned();
         (team, issued["token"].as_str().expect("a token").to_owned())
     }
@@ -272,15 +281,6 @@ impl Server {
         let (head, body) = answer.split_once("\r\n\r\n").expect("an HTTP answer");
         let status = head.split_whitespace().nth(1).and_then(|code| code.parse().ok()).expect("a status");
         (status, body.to_owned())
-    }
-}
-
-#[allow(clippy::expect_used, reason = "a test that cannot build its world has to stop")]
-fn copy_files(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).expect("a directory");
-    for entry in std::fs::read_dir(from).expect("a listing") {
-        let entry = entry.expect("an entry");
-        std::fs::copy(entry.path(), to.join(entry.file_name())).expect("a copy");
     }
 }
 

@@ -1,6 +1,7 @@
 //! Snapshot of a directory tree: names, kinds, modes, link targets, content hashes and change times of
 //! all entries. Equal snapshots prove that nothing was written, side files included.
 
+use contract::wire::body::hash;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -54,7 +55,7 @@ fn visit(root: &Path, path: &Path, tree: &mut Tree) {
     let contents = if metadata.is_symlink() {
         std::fs::read_link(path).map(|target| target.to_string_lossy().into_owned()).unwrap_or_default()
     } else if metadata.is_file() {
-        std::fs::read(path).map_or_else(|error| error.to_string(), |bytes| sha256(&bytes))
+        std::fs::read(path).map_or_else(|error| error.to_string(), |bytes| hash(&bytes))
     } else {
         String::new()
     };
@@ -83,9 +84,26 @@ fn visit(root: &Path, path: &Path, tree: &mut Tree) {
     }
 }
 
-fn sha256(bytes: &[u8]) -> String {
-    use sha2::Digest as _;
-    data_encoding::HEXLOWER.encode(&sha2::Sha256::digest(bytes))
+/// Copies the entries of a directory and their modes. A copy of a read-only entry, as recorded data are, is writable.
+///
+/// # Errors
+/// When an entry cannot be read or written.
+pub fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &target)?;
+        } else {
+            std::fs::write(&target, std::fs::read(entry.path())?)?;
+        }
+        let permissions = entry.metadata()?.permissions();
+        if !permissions.readonly() {
+            std::fs::set_permissions(&target, permissions)?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 use system::Machine;
 use tempfile::TempDir;
 
+/// The variable that names the home directory of the user.
+pub const HOME_VARIABLE: &str = if cfg!(windows) { "USERPROFILE" } else { "HOME" };
 /// Server of the shared identity of tests that need no server.
 pub const SERVER: &str = "https://example.invalid";
 /// User of the shared identity.
@@ -167,15 +169,13 @@ impl World {
     /// When it cannot be resolved.
     #[allow(clippy::expect_used, reason = "a test that cannot build its world has to stop")]
     pub fn home(&self) -> Home {
-        let variable = if cfg!(windows) { "USERPROFILE" } else { "HOME" };
-        Home::resolve(&Environment::from_pairs([(variable, self.user_home.as_os_str())])).expect("a home")
+        Home::resolve(&Environment::from_pairs([(HOME_VARIABLE, &self.user_home)])).expect("a home")
     }
 
     /// The environment of commands, without what they get from the host.
     pub fn environment(&self) -> Environment {
-        let variable = if cfg!(windows) { "USERPROFILE" } else { "HOME" };
         let own = self.variables.iter().map(|(name, value)| (name.as_str(), OsStr::new(value)));
-        Environment::from_pairs(std::iter::once((variable, self.user_home.as_os_str())).chain(own))
+        Environment::from_pairs(std::iter::once((HOME_VARIABLE, self.user_home.as_os_str())).chain(own))
     }
 
     /// The scope of the shared identity.
@@ -198,7 +198,7 @@ impl World {
                 command.env(name, value);
             }
         }
-        command.env(if cfg!(windows) { "USERPROFILE" } else { "HOME" }, &self.user_home);
+        command.env(HOME_VARIABLE, &self.user_home);
         command.env("LOCALAPPDATA", self.user_home.join("AppData").join("Local"));
         command.env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", self.user_home.join("gitconfig"));
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
@@ -233,6 +233,15 @@ impl World {
         finish(command)
     }
 
+    /// What git prints in the working directory. It has to succeed.
+    ///
+    /// # Panics
+    /// When it fails.
+    #[track_caller]
+    pub fn git<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(&self, arguments: I) -> String {
+        self.run_program("git", arguments).exits(0).stdout
+    }
+
     /// Writes config.toml.
     ///
     /// # Panics
@@ -262,8 +271,13 @@ impl World {
 
     /// Logs the shared identity in, for this machine and user, without a server.
     pub fn log_in(&self) -> &Self {
-        self.write_config(&format!("[sync]\nserver_url = \"{SERVER}\"\n"));
-        self.write_session(&session(SERVER, USER, TEAM))
+        self.log_in_at(SERVER)
+    }
+
+    /// The same at `server`, which is configured.
+    pub fn log_in_at(&self, server: &str) -> &Self {
+        self.write_config(&format!("[sync]\nserver_url = \"{server}\"\n"));
+        self.write_session(&session(server, USER, TEAM))
     }
 
     /// Writes a session for this machine and user.
@@ -288,8 +302,7 @@ impl World {
             &["init", "--quiet", "--initial-branch=main"][..],
             &["commit", "--quiet", "--allow-empty", "-m", "start"][..],
         ] {
-            let run = self.run_program("git", arguments);
-            assert_eq!(run.code, Some(0), "git {arguments:?}: {}", run.stderr);
+            self.git(arguments);
         }
         std::fs::create_dir_all(self.work.join(".kittify")).expect("a project");
         self
@@ -300,6 +313,11 @@ impl Drop for World {
     fn drop(&mut self) {
         self.end_daemon();
     }
+}
+
+/// A team, owned by the user of the session.
+pub fn team(id: &str, private: bool) -> Team {
+    Team { id: id.into(), name: format!("Team {id}"), role: "owner".into(), private }
 }
 
 /// A session that never expires, with one private team.
@@ -313,7 +331,7 @@ pub fn session(server: &str, user: &str, team: &str) -> Session {
         user_id: "user-1".into(),
         email: user.into(),
         name: "Dev".into(),
-        teams: vec![Team { id: team.into(), name: "Private".into(), role: "owner".into(), private: true }],
+        teams: vec![Team { name: "Private".into(), ..self::team(team, true) }],
         default_team_id: team.into(),
         access_token: Secret::new("access-secret"),
         refresh_token: Secret::new("refresh-secret"),
@@ -328,6 +346,17 @@ pub fn session(server: &str, user: &str, team: &str) -> Session {
         issuer: Some(server.into()),
         unknown: Default::default(),
     }
+}
+
+/// What git prints in `directory`, in the environment of the test. It has to succeed.
+///
+/// # Panics
+/// When it fails.
+#[track_caller]
+pub fn git(directory: &Path, arguments: &[&str]) -> String {
+    let mut command = Command::new("git");
+    command.args(arguments).current_dir(directory);
+    finish(command).exits(0).stdout
 }
 
 /// Runs a command to its end; a timeout fails the test.

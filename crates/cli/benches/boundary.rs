@@ -75,8 +75,7 @@ fn in_process(world: &World) {
 }
 
 fn environment_of(world: &World) -> Environment {
-    let variable = if cfg!(windows) { "USERPROFILE" } else { "HOME" };
-    Environment::from_pairs([(variable, world.user_home().as_os_str())])
+    Environment::from_pairs([(testkit::world::HOME_VARIABLE, world.user_home().as_os_str())])
 }
 
 /// `sync status --check --json`, against a process that does nothing.

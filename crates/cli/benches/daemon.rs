@@ -264,21 +264,7 @@ mod linux {
     }
 
     fn event_text(n: usize) -> String {
-        let id = format!("01KX00000000000000{n:08}");
-        serde_json::json!({
-            "event_id": id, "event_type": "WPStatusChanged", "aggregate_id": "WP01",
-            "aggregate_type": "WorkPackage", "schema_version": "3.0.0",
-            "build_id": "b6fae293-c05d-4536-9006-c6d252528f7e", "node_id": "a68cb90bc34b", "lamport_clock": 1,
-            "causation_id": null, "correlation_id": id, "timestamp": "2026-05-18T12:00:00+00:00",
-            "team_slug": null, "project_uuid": PROJECT, "project_slug": "demo", "git_branch": "main",
-            "head_commit_sha": null, "repo_slug": null,
-            "payload": {
-                "mission_slug": "demo-01KRX11M", "wp_id": "WP01", "from_lane": "planned", "to_lane": "claimed",
-                "actor": "dev", "force": false, "reason": null, "review_ref": null,
-                "execution_mode": "worktree", "evidence": null
-            }
-        })
-        .to_string()
+        testkit::events::claimed(&format!("01KX00000000000000{n:08}"), PROJECT, "demo-01KRX11M").to_string()
     }
 
     fn post(server: &Server, body: &str) {

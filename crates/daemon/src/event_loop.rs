@@ -239,7 +239,6 @@ mod tests {
     use crate::ownership::Claim;
     use crate::record::RunFacts;
     use contract::{ForegroundIdentity, Scope};
-    use identity::{Environment, Home};
     use std::fs;
     use std::path::Path;
     use std::sync::atomic::{AtomicU64, Ordering};
@@ -283,7 +282,7 @@ mod tests {
     }
 
     struct Stage {
-        directory: tempfile::TempDir,
+        world: testkit::World,
         drains: Arc<AtomicU64>,
         control: Arc<ControlState>,
         life: EventLoop,
@@ -295,19 +294,15 @@ mod tests {
         scope: ScopeOnDisk,
         outcome: fn() -> DrainOutcome,
     ) -> Stage {
-        let directory = tempfile::tempdir().expect("a directory");
-        let home = Home::resolve(&Environment::from_pairs([("HOME", directory.path())])).expect("a home");
+        let world = testkit::World::of_library();
+        let home = world.home();
         let own = Scope::new("https://s", "u@e", "t");
-        let program = directory.path().join("program");
+        let program = world.user_home().join("program");
         fs::write(&program, "").expect("a program");
         let foreground = ForegroundIdentity {
-            package_version: "3.3.0".into(),
             executable_path: program.clone(),
-            source_path: "/".into(),
-            server_url: Some("https://s".into()),
-            team_or_user: Some("u@e/t".into()),
-            queue_db_path: home.scoped_queue(&own),
             pid: std::process::id(),
+            ..testkit::facts::foreground(&own, &home.scoped_queue(&own))
         };
         let facts = RunFacts::new(foreground, own, None);
         let token = ControlToken::generate().expect("random");
@@ -320,7 +315,7 @@ mod tests {
         let log = Arc::new(DaemonLog::open(&home.daemon_log(), false));
         let watch = ExecutableWatch::observe(&program);
         let life = EventLoop::new(ownership, Arc::clone(&control), log, watch, timing, Box::new(drain));
-        Stage { directory, drains, control, life }
+        Stage { world, drains, control, life }
     }
 
     fn nudge() -> LoopEvents {
@@ -370,11 +365,11 @@ mod tests {
         for minute in 0..1_000 {
             tick(&mut stage, minute);
         }
-        let (before, pages) = (files(stage.directory.path()), resident_pages());
+        let (before, pages) = (files(stage.world.user_home()), resident_pages());
         for minute in 1_000..100_000 {
             tick(&mut stage, minute);
         }
-        assert_eq!(files(stage.directory.path()), before);
+        assert_eq!(files(stage.world.user_home()), before);
         assert!(resident_pages() <= pages + 256, "grew from {pages} to {} pages", resident_pages());
         assert_eq!(stage.drains.load(Ordering::SeqCst), 0, "nothing was pending, so nothing was drained");
     }
@@ -433,7 +428,7 @@ mod tests {
     #[test]
     fn daemon_older_than_its_queue_keeps_the_first_queue_id() {
         let mut stage = stage(Timing::FOREGROUND, PendingRows::Nothing, ScopeOnDisk::Own, nothing_sent);
-        let path = stage.directory.path().join(".spec-kitty/sync/daemon/owner.json");
+        let path = stage.world.user_home().join(".spec-kitty/sync/daemon/owner.json");
         let recorded = || {
             let record = contract::OwnerRecord::parse(&fs::read(&path).expect("a record")).expect("parses");
             record.instance.expect("our keys").queue_id
@@ -448,7 +443,7 @@ mod tests {
     #[test]
     fn learning_the_queue_keeps_an_altered_record() {
         let mut stage = stage(Timing::FOREGROUND, PendingRows::Nothing, ScopeOnDisk::Own, nothing_sent);
-        let path = stage.directory.path().join(".spec-kitty/sync/daemon/owner.json");
+        let path = stage.world.user_home().join(".spec-kitty/sync/daemon/owner.json");
         let altered = fs::read_to_string(&path).expect("a record").replace("3.3.0", "9.9.9");
         fs::write(&path, &altered).expect("written");
         assert_eq!(stage.life.turn(nudge(), Instant::now()), None);
@@ -459,7 +454,7 @@ mod tests {
     #[test]
     fn replaced_program_drains_no_more() {
         let mut stage = stage(Timing::FOREGROUND, PendingRows::Rows, ScopeOnDisk::Own, nothing_sent);
-        fs::write(stage.directory.path().join("program"), "an upgrade").expect("written");
+        fs::write(stage.world.user_home().join("program"), "an upgrade").expect("written");
         assert_eq!(stage.life.turn(nudge(), Instant::now()), Some(StopReason::ExecutableReplaced));
         assert_eq!(stage.drains.load(Ordering::SeqCst), 0);
     }

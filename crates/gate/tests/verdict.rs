@@ -6,39 +6,22 @@ use contract::{
     LegacyRowCounts, OrphanKind, OwnerRecord, OwnerStatus, Remedy, Scope,
 };
 use gate::{
-    ActiveQueueFacts, Facts, LegacyFacts, LockFileFacts, LockState, LoginFacts, OwnerFacts, OwnerReading,
-    Policy, RecordedProcess, ResolvedPaths, StrayDaemon, judge, judge_orphan, judge_owner,
+    Facts, LockFileFacts, LockState, LoginFacts, OwnerFacts, OwnerReading, Policy, RecordedProcess,
+    ResolvedPaths, StrayDaemon, judge, judge_orphan, judge_owner,
 };
-use std::time::Instant;
+use std::path::Path;
+use testkit::facts::LOCK;
 
 const RELAXED: Policy = Policy { require_auth: false };
 const STRICT: Policy = Policy { require_auth: true };
 
-const OURS: FileNumbers = FileNumbers { device: 1, inode: 2 };
-
 fn record(ours: bool) -> OwnerRecord {
-    OwnerRecord {
-        pid: 4242,
-        port: 50_000,
-        token: contract::owner_record::TOKEN_MARKER.into(),
-        package_version: "3.3.0".into(),
-        executable_path: "/opt/bin/spec-kitty".into(),
-        source_checkout_path: "/opt".into(),
-        server_url: "https://example.invalid".into(),
-        auth_principal: Some("dev@example.com".into()),
-        auth_team: Some("team-priv-01".into()),
-        auth_scope: None,
-        queue_db_path: "/h/q.db".into(),
-        started_at: "2026-05-18T12:00:00+00:00".into(),
-        instance: ours.then(|| contract::owner_record::OwnerInstance {
-            record_version: 1,
-            instance_id: "01K".into(),
-            boot_id: None,
-            process_start_ticks: None,
-            queue_id: Some("q1".into()),
-            lock: Some(OURS),
-        }),
-    }
+    let record = testkit::facts::owner_record(&scope(), Path::new("/h/q.db"), "q1");
+    OwnerRecord { instance: record.instance.clone().filter(|_| ours), ..record }
+}
+
+fn scope() -> Scope {
+    Scope::new("https://example.invalid", "dev@example.com", "team-PRIV-01")
 }
 
 fn owner(reading: OwnerReading, lock: LockState) -> OwnerFacts {
@@ -51,7 +34,7 @@ fn owner(reading: OwnerReading, lock: LockState) -> OwnerFacts {
         OwnerReading::Absent | OwnerReading::Unreadable(_) => None,
     };
     let lock_file =
-        Some(LockFileFacts { path: "/h/sync/daemon/owner.lock".into(), numbers: Some(OURS), links: 1 });
+        Some(LockFileFacts { path: "/h/sync/daemon/owner.lock".into(), numbers: Some(LOCK), links: 1 });
     OwnerFacts {
         reading,
         lock,
@@ -63,31 +46,12 @@ fn owner(reading: OwnerReading, lock: LockState) -> OwnerFacts {
 }
 
 fn coherent() -> Facts {
-    let scope = Scope::new("https://example.invalid", "dev@example.com", "team-PRIV-01");
-    Facts {
-        foreground: ForegroundIdentity {
-            package_version: "3.3.0".into(),
-            executable_path: "/opt/bin/spec-kitty".into(),
-            source_path: "/opt".into(),
-            server_url: Some("https://example.invalid/".into()),
-            team_or_user: Some(scope.team_or_user()),
-            queue_db_path: "/h/q.db".into(),
-            pid: 7,
-        },
-        login: LoginFacts {
-            scope: Some(scope),
-            authenticated: true,
-            team_id: Some("team-PRIV-01".into()),
-            absent: None,
-            private_teams: vec!["team-PRIV-01".into(), "Other".into()],
-        },
-        owner: owner(OwnerReading::Readable(Box::new(record(true))), LockState::Held),
-        stray: None,
-        legacy: LegacyFacts { path: "/h/queue.db".into(), ..LegacyFacts::default() },
-        active: ActiveQueueFacts { path: "/h/q.db".into(), queue_id: Some("q1".into()) },
-        faults: Vec::new(),
-        observed_at: Instant::now(),
-    }
+    let mut facts = testkit::facts::coherent(&scope(), Path::new("/h/q.db"), Some("q1".into()));
+    facts.foreground.server_url = Some("https://example.invalid/".into());
+    facts.login.team_id = Some("team-PRIV-01".into());
+    facts.login.private_teams = vec!["team-PRIV-01".into(), "Other".into()];
+    facts.owner = owner(OwnerReading::Readable(Box::new(record(true))), LockState::Held);
+    facts
 }
 
 fn fault(code: FaultCode) -> Fault {
@@ -244,7 +208,7 @@ fn orphan_kind_follows_lock_root_process_and_executable() {
         (Other, false, OtherProgram),
         (Unknown, false, OtherProgram),
     ] {
-        assert_eq!(kind(true, free, process, missing, false, Some(OURS)), Some(expected));
+        assert_eq!(kind(true, free, process, missing, false, Some(LOCK)), Some(expected));
         assert_eq!(kind(true, free, process, missing, false, None), Some(expected), "an earlier release");
         assert_eq!(kind(true, free, process, missing, false, copied), Some(CopiedHome));
     }
@@ -356,10 +320,7 @@ fn stray_daemon_is_a_fault() {
 #[test]
 #[ignore = "needs the recorded data"]
 fn recorded_comparison_vectors_agree() {
-    let path = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../../../shared/fixtures/disk/owner-vectors/mismatch-vectors.json"
-    );
+    let path = testkit::shared().join("fixtures/disk/owner-vectors/mismatch-vectors.json");
     let text = std::fs::read_to_string(path).expect("the recorded data");
     let cases: Vec<serde_json::Value> = serde_json::from_str(&text).expect("vectors");
     let mut differences = Vec::new();

@@ -10,23 +10,21 @@ use preflight::owner::{observe_owner, observe_stray, read_record};
 use std::path::Path;
 use std::time::Duration;
 use system::FileLock;
+use testkit::World;
 
 fn build() -> BuildInfo {
     BuildInfo { version: "3.3.0".into(), commit: None, release: true }
 }
 
 struct Machine {
-    directory: tempfile::TempDir,
+    world: World,
     environment: Environment,
     home: Home,
 }
 
 fn machine() -> Machine {
-    let directory = tempfile::tempdir().unwrap();
-    let variable = if cfg!(windows) { "USERPROFILE" } else { "HOME" };
-    let environment = Environment::from_pairs([(variable, directory.path().as_os_str())]);
-    let home = Home::resolve(&environment).unwrap();
-    Machine { directory, environment, home }
+    let world = World::of_library();
+    Machine { environment: world.environment(), home: world.home(), world }
 }
 
 impl Machine {
@@ -60,8 +58,7 @@ impl Machine {
     }
 
     fn write(&self, bytes: impl AsRef<[u8]>) {
-        std::fs::create_dir_all(self.home.daemon_dir()).unwrap();
-        std::fs::write(self.home.owner_record(), bytes).unwrap();
+        self.world.write(&self.home.owner_record(), bytes);
     }
 
     fn hold_lock(&self) -> FileLock {
@@ -81,7 +78,7 @@ fn no_file_is_no_record_and_no_lock() {
     let owner = observe_owner(&machine.home);
     assert!(matches!(owner.reading, OwnerReading::Absent));
     assert_eq!(owner.lock, LockState::Free);
-    assert_eq!(std::fs::read_dir(machine.directory.path()).unwrap().count(), 0, "looking creates nothing");
+    assert_eq!(std::fs::read_dir(machine.world.user_home()).unwrap().count(), 0, "looking creates nothing");
 }
 
 #[test]
@@ -236,7 +233,7 @@ fn zombie_is_gone() {
 #[test]
 fn paths_are_compared_canonical_on_both_sides() {
     let machine = machine();
-    let link = machine.directory.path().join("link");
+    let link = machine.world.user_home().join("link");
     let record = machine.agreeing(false);
     std::os::unix::fs::symlink(&record.executable_path, &link).unwrap();
     machine.write(OwnerRecord { executable_path: link, ..record }.render());
@@ -260,7 +257,7 @@ fn live_daemon_that_only_the_state_file_names_is_a_stray() {
     let machine = machine();
     let mut daemon = std::process::Command::new("sh")
         .args(["-c", "read line", "run_sync_daemon(9400)"])
-        .env("HOME", machine.directory.path())
+        .env("HOME", machine.world.user_home())
         .stdin(std::process::Stdio::piped())
         .spawn()
         .unwrap();

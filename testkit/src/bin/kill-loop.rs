@@ -23,7 +23,7 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use testkit::reference_queue::{PROJECT, ReferenceQueue};
 use testkit::world::USER;
-use testkit::{Server, World};
+use testkit::{Dice, Server, World};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -69,18 +69,6 @@ fn main() -> ExitCode {
             eprintln!("kill-loop: {error}");
             ExitCode::from(2)
         }
-    }
-}
-
-/// Random numbers that a seed repeats.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % sides
     }
 }
 

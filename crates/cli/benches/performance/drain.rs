@@ -5,16 +5,13 @@ use benches::report::{Goal, Measurement, PerformanceReport, milliseconds};
 use benches::{ProcessCost, cpu_of_process, cpu_of_thread, peak_of_process, process_cost};
 use contract::event::ValidatedEvent;
 use contract::wire::endpoint::{CONTRACT_HEADER, CONTRACT_VERSION, EVENTS_BATCH, TEAM_HEADER};
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use identity::BuildInfo;
 use preflight::Boundary;
 use queue::{Capacity, Capture, NewRow, Place, Witness, Writer};
 use rusqlite::{Connection, params};
-use serde_json::json;
-use std::io::Write as _;
 use std::time::{Duration, Instant};
-use testkit::{Server, World};
+use testkit::events::common;
+use testkit::{Server, World, gzip};
 
 /// As many as a request of this server may hold.
 const PER_BATCH: usize = 1000;
@@ -94,7 +91,7 @@ pub(crate) fn single_events(report: &mut PerformanceReport) {
                         .header(CONTRACT_HEADER, CONTRACT_VERSION)
                         .header("Content-Encoding", "gzip")
                         .content_type("application/json")
-                        .send(packed(&format!("{{\"events\":[{}]}}", event.text())))
+                        .send(gzip(format!("{{\"events\":[{}]}}", event.text()).as_bytes()))
                         .expect("an answer");
                     assert_eq!(answer.status(), 200);
                     // A connection whose answer is not read to its end is not used again.
@@ -111,12 +108,6 @@ pub(crate) fn single_events(report: &mut PerformanceReport) {
         yardstick: None,
         goal: Some(Goal::AtMost(150.0)),
     });
-}
-
-/// As clients send a batch.
-fn packed(text: &str) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(text.as_bytes()).and_then(|()| encoder.finish()).expect("a packed text")
 }
 
 /// The cost of delivering `each` rows of `projects` projects, and what the server uses for it.
@@ -166,26 +157,8 @@ fn project(number: usize) -> String {
     format!("4a9c9a6e-5d3c-4b52-8f0e-6f4c3a2b{number:04x}")
 }
 
-/// The most common event of a real queue: a lane change, about a kilobyte.
 fn event(n: usize, project: &str) -> ValidatedEvent {
-    // Ids as a client draws them: time first, then chance.
-    let chance = (n as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    let id = format!("01K{:07}{:016X}", n / 10, chance);
-    let payload = json!({
-        "mission_slug": "demo-boundary-01M81786", "wp_id": "WP01", "from_lane": "claimed",
-        "to_lane": "in_progress", "actor": "implementer", "force": false, "reason": null, "review_ref": null,
-        "execution_mode": "worktree", "evidence": null,
-    });
-    let text = json!({
-        "event_id": id, "event_type": "WPStatusChanged", "aggregate_id": "WP01", "aggregate_type": "WorkPackage",
-        "schema_version": "3.0.0", "build_id": "0f0e6f4c-3a2b-4d00-9a6e-5d3c4b528f0e", "payload": payload,
-        "node_id": "0123456789ab", "lamport_clock": n, "causation_id": id, "correlation_id": id,
-        "timestamp": "2026-11-22T09:00:00.123456+00:00", "team_slug": null, "project_uuid": project,
-        "project_slug": "demo", "git_branch": "main", "head_commit_sha": "e31fe09eca6060c088f6dba8e0fcd70f5ab7f0d4",
-        "repo_slug": "owner/demo", "from_lane": "claimed", "to_lane": "in_progress", "actor": "implementer",
-        "force": false, "reason": null, "review_ref": null, "execution_mode": "worktree", "evidence": null,
-    });
-    ValidatedEvent::parse(text.to_string()).expect("an event of the contract")
+    ValidatedEvent::parse(common(n, project, None).to_string()).expect("an event of the contract")
 }
 
 /// The row work of a drain on both sides in bare SQLite. Rows are read and looked up, stored and indexed on the other

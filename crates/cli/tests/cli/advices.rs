@@ -364,7 +364,7 @@ fn project_becomes_a_repository() {
     std::fs::remove_dir_all(world.work().join(".git")).unwrap();
     let doctor = ["sync", "doctor", "--offline"];
     prints(&world, &doctor, "run `git init` in the project root");
-    assert_eq!(world.run_program("git", ["init", "--quiet"]).code, Some(0));
+    world.git(["init", "--quiet"]);
     assert!(!world.run(doctor).stdout.contains("not_a_git_repository"));
 }
 
@@ -398,9 +398,9 @@ fn home_is_made_private() {
 
 fn branch_is_checked_out() {
     let world = logged_in();
-    assert_eq!(world.run_program("git", ["checkout", "--quiet", "--detach"]).code, Some(0));
+    world.git(["checkout", "--quiet", "--detach"]);
     prints(&world, &CREATE, "`git switch <branch>`");
-    assert_eq!(world.run_program("git", ["switch", "--quiet", "main"]).code, Some(0));
+    world.git(["switch", "--quiet", "main"]);
     world.run(CREATE).exits(0);
 }
 

@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use testkit::World;
 use testkit::reference_queue::{PROJECT, ReferenceQueue};
 use testkit::scripted::{Reply, ScriptedServer};
-use testkit::world::{TEAM, USER, session};
 
 const EVENT: &str = "01KRX0000000000000000000A1";
 const PAGE: &str = "<html><title>Hotel</title>Please log in</html>";
@@ -15,8 +14,7 @@ const PAGE: &str = "<html><title>Hotel</title>Please log in</html>";
 /// A world that is logged in at `server`, with events and a body that wait.
 fn waiting(server: &str) -> World {
     let world = fresh();
-    world.write_config(&format!("[sync]\nserver_url = \"{server}\"\n"));
-    world.write_session(&session(server, USER, TEAM));
+    world.log_in_at(server);
     world.init_project();
     let queue = ReferenceQueue::create(&world.root().join("queue.db"));
     queue.event(EVENT, None).body("spec.md", "# Spec\n").body("plan.md", "# Plan\n");
@@ -43,12 +41,12 @@ fn rows(world: &World) -> [u64; 4] {
 }
 
 fn health() -> Reply {
-    Reply::json(200, &json!({"status": "ok", "sync_ingress": {"limits": {}}}))
+    Reply::json(200, json!({"status": "ok", "sync_ingress": {"limits": {}}}))
 }
 
 #[test]
 fn portal_that_answers_200_to_everything_settles_nothing() {
-    let portal = ScriptedServer::start(|_| Reply::html(200, PAGE));
+    let portal = ScriptedServer::start(|_, _| Reply::text(200, PAGE));
     let world = waiting(&portal.url());
     let before = std::fs::read(world.home().session_file()).unwrap();
     let now = world.run(["sync", "now", "--json"]).exits(1).json();
@@ -64,16 +62,16 @@ fn portal_that_answers_200_to_everything_settles_nothing() {
 #[test]
 fn body_that_a_portal_takes_stays() {
     for reply in [
-        Reply::html(200, PAGE),
-        Reply::html(200, ""),
-        Reply::json(200, &json!([])),
-        Reply::json(201, &json!({"status": "stored", "content_hash": "0".repeat(64)})),
-        Reply { promised: Some(4000), ..Reply::json(201, &json!({"status": "stored"})) },
+        Reply::text(200, PAGE),
+        Reply::text(200, ""),
+        Reply::json(200, json!([])),
+        Reply::json(201, json!({"status": "stored", "content_hash": "0".repeat(64)})),
+        Reply::Raw(b"HTTP/1.1 201 X\r\nContent-Length: 4000\r\n\r\n{\"status\": \"stored\"}".to_vec()),
     ] {
-        let portal = ScriptedServer::start(move |asked| match asked.path.as_str() {
+        let portal = ScriptedServer::start(move |asked, _| match asked.path.as_str() {
             "/api/v1/sync/health/" => health(),
             "/api/dossier/push-content/" => reply.clone(),
-            _ => Reply::json(200, &json!({"results": [{"event_id": EVENT, "status": "success"}]})),
+            _ => Reply::json(200, json!({"results": [{"event_id": EVENT, "status": "success"}]})),
         });
         let world = waiting(&portal.url());
         world.run(["sync", "now"]).exits(1);
@@ -113,18 +111,18 @@ fn duplicate_with_other_content_is_parked_as_a_conflict() {
 #[test]
 fn server_that_refuses_everything_parks_nothing() {
     for status in [400, 413, 422] {
-        let server = ScriptedServer::start(move |_| Reply::html(status, "refused"));
+        let server = ScriptedServer::start(move |_, _| Reply::text(status, "refused"));
         let world = waiting(&server.url());
         for n in 0..3 {
             world.run(["agent", "mission", "create", &format!("mission-{n}")]).exits(0);
         }
         let [events, bodies, ..] = rows(&world);
         for _ in 0..4 {
-            let before = server.asked().len();
+            let before = server.seen().len();
             let now = world.run(["sync", "now", "--json"]).exits(1).json();
             assert_eq!(now["stopped"]["reason"], "everything_refused", "{status}: {now:#}");
             assert_eq!(rows(&world), [events, bodies, 0, 0], "{status}");
-            assert!(server.asked().len() - before < 30, "{status}: {now:#}");
+            assert!(server.seen().len() - before < 30, "{status}: {now:#}");
         }
     }
 }

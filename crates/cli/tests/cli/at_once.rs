@@ -44,10 +44,6 @@ fn words(text: &str) -> Vec<String> {
     text.split(' ').map(str::to_owned).collect()
 }
 
-fn git(world: &World, argv: &[&str]) -> String {
-    world.run_program("git", argv).exits(0).stdout
-}
-
 #[test]
 fn reported_ticks_are_in_the_file_and_the_last_commit() {
     let (world, mission) = scene();
@@ -56,7 +52,7 @@ fn reported_ticks_are_in_the_file_and_the_last_commit() {
         words(&format!("agent tasks mark-status {id} --status done --local-only --mission {}", mission.slug))
     };
     all_succeed(&world, ids.iter().map(tick));
-    let committed = git(&world, &["show", &format!("HEAD:kitty-specs/{}/tasks.md", mission.slug)]);
+    let committed = world.git(["show", &format!("HEAD:kitty-specs/{}/tasks.md", mission.slug)]);
     for text in [mission.read("tasks.md"), committed] {
         for id in &ids {
             assert!(text.contains(&format!("- [x] {id}")), "{id}: {text}");
@@ -83,14 +79,14 @@ fn missions_that_are_created_at_once_are_all_in_the_last_commit() {
     let (world, _) = scene();
     let create = |n| words(&format!("specify many-{n} --local-only"));
     let created = all_succeed(&world, (0..MANY).map(create));
-    let subjects = git(&world, &["log", "--format=%H %s"]);
+    let subjects = world.git(["log", "--format=%H %s"]);
     for mission in created {
         let (slug, commit) = (mission["mission_slug"].as_str().unwrap(), &mission["commit_hash"]);
-        let _ = git(&world, &["cat-file", "-e", &format!("HEAD:kitty-specs/{slug}/meta.json")]);
+        world.git(["cat-file", "-e", &format!("HEAD:kitty-specs/{slug}/meta.json")]);
         let line = format!("{} Add meta for feature {slug}", commit.as_str().unwrap());
         assert!(subjects.lines().any(|subject| subject == line), "{line}\n{subjects}");
     }
-    assert_eq!(git(&world, &["diff", "--cached", "--name-only"]), "");
+    assert_eq!(world.git(["diff", "--cached", "--name-only"]), "");
 }
 
 #[test]
@@ -129,7 +125,7 @@ fn commit_that_a_person_makes_meanwhile_is_never_reverted() {
         assert!(moved.status.success(), "{}", String::from_utf8_lossy(&moved.stderr));
         // Git may have refused mine, aloud, because the index was locked. What it made is there to stay.
         if mine {
-            assert_eq!(git(&world, &["show", &format!("HEAD:{name}")]), "mine", "round {round}");
+            assert_eq!(world.git(["show", &format!("HEAD:{name}")]), "mine", "round {round}");
         }
     }
 }

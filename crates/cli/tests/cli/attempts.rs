@@ -25,8 +25,7 @@ fn last_attempt(world: &World) -> Option<LastAttempt> {
 /// A world that is logged in, by a session, at `server`.
 fn logged_in(server: &str) -> World {
     let world = fresh();
-    world.write_config(&format!("[sync]\nserver_url = \"{server}\"\n"));
-    world.write_session(&session(server, USER, TEAM));
+    world.log_in_at(server);
     world.init_project();
     world
 }
@@ -56,9 +55,9 @@ fn waiting_bodies_are_named_with_the_time_of_their_next_attempt() {
 
 #[test]
 fn revoked_login_is_refused_although_nothing_waits() {
-    let server = ScriptedServer::start(|asked| match asked.path.as_str() {
-        "/oauth/token" => Reply::json(400, &json!({"error": "invalid_grant"})),
-        _ => Reply::json(401, &json!({"error": "unauthorized", "error_code": "auth_expired"})),
+    let server = ScriptedServer::start(|asked, _| match asked.path.as_str() {
+        "/oauth/token" => Reply::json(400, json!({"error": "invalid_grant"})),
+        _ => Reply::json(401, json!({"error": "unauthorized", "error_code": "auth_expired"})),
     });
     let world = logged_in(&server.url());
     let now = world.run(["sync", "now", "--json"]).exits(2).json();
@@ -73,7 +72,7 @@ fn revoked_login_is_refused_although_nothing_waits() {
 
 #[test]
 fn unreachable_server_is_no_failure_while_nothing_waits() {
-    let closed = ScriptedServer::start(|_| Reply::html(200, ""));
+    let closed = ScriptedServer::start(|_, _| Reply::text(200, ""));
     let url = closed.url();
     drop(closed);
     let world = logged_in(&url);
@@ -119,11 +118,11 @@ fn record_daemon_delivery(queue: &Path, seconds_ago: i64, events: u64) {
 fn delivery_by_the_daemon_meanwhile_replaces_an_older_one() {
     let queue = Arc::new(OnceLock::<PathBuf>::new());
     let known = Arc::clone(&queue);
-    let server = ScriptedServer::start(move |_| {
+    let server = ScriptedServer::start(move |_, _| {
         if let Some(queue) = known.get() {
             record_daemon_delivery(queue, 0, 9);
         }
-        Reply::json(200, &json!({"status": "ok", "sync_ingress": {"limits": {}}}))
+        Reply::json(200, json!({"status": "ok", "sync_ingress": {"limits": {}}}))
     });
     let world = logged_in(&server.url());
     world.run(["sync", "now"]).exits(0);
@@ -138,7 +137,7 @@ fn delivery_by_the_daemon_meanwhile_replaces_an_older_one() {
 
 #[test]
 fn stopped_delivery_names_no_earlier_one_of_the_daemon() {
-    let closed = ScriptedServer::start(|_| Reply::html(200, ""));
+    let closed = ScriptedServer::start(|_, _| Reply::text(200, ""));
     let url = closed.url();
     drop(closed);
     let world = logged_in(&url);
@@ -157,7 +156,7 @@ fn after_block(text: &str) -> Vec<&str> {
 
 #[test]
 fn status_shows_a_failed_attempt_in_text_and_json() {
-    let closed = ScriptedServer::start(|_| Reply::html(200, ""));
+    let closed = ScriptedServer::start(|_, _| Reply::text(200, ""));
     let url = closed.url();
     drop(closed);
     let world = logged_in(&url);
@@ -184,9 +183,9 @@ fn status_shows_a_failed_attempt_in_text_and_json() {
 
 #[test]
 fn refused_login_is_a_warning_until_another_one_is_stored() {
-    let server = ScriptedServer::start(|asked| match asked.path.as_str() {
-        "/oauth/token" => Reply::json(400, &json!({"error": "invalid_grant"})),
-        _ => Reply::json(401, &json!({"error": "unauthorized", "error_code": "auth_expired"})),
+    let server = ScriptedServer::start(|asked, _| match asked.path.as_str() {
+        "/oauth/token" => Reply::json(400, json!({"error": "invalid_grant"})),
+        _ => Reply::json(401, json!({"error": "unauthorized", "error_code": "auth_expired"})),
     });
     let mut world = logged_in(&server.url());
     let warning = |world: &World| {
@@ -240,11 +239,11 @@ fn boundary_line_counts_the_reasons() {
 
 #[test]
 fn stopped_project_is_named_by_its_slug() {
-    let server = ScriptedServer::start(|asked| match asked.path.as_str() {
+    let server = ScriptedServer::start(|asked, _| match asked.path.as_str() {
         path if path.contains("health") => {
-            Reply::json(200, &json!({"status": "ok", "sync_ingress": {"limits": {}}}))
+            Reply::json(200, json!({"status": "ok", "sync_ingress": {"limits": {}}}))
         }
-        _ => Reply::json(403, &json!({"error": "not yours"})),
+        _ => Reply::json(403, json!({"error": "not yours"})),
     });
     let world = logged_in(&server.url());
     ReferenceQueue::create(&world.root().join("queue.db")).event("01KRX0000000000000000000A1", None);

@@ -15,7 +15,7 @@ use system::Machine;
 use testkit::browser::{self, Browser};
 use testkit::patience::{PATIENCE, eventually};
 use testkit::world::{SERVER, TEAM, USER, session};
-use testkit::{Server, World};
+use testkit::{Server, ServerStore, World};
 
 const EMAIL: &str = "dev@example.com";
 const OTHER: &str = "other@example.com";
@@ -31,9 +31,7 @@ fn world() -> (World, Server, String) {
 
 /// Runs a command on the data of the server.
 fn administer(world: &World, words: &[&str]) -> Value {
-    let data = world.user_home().join("server-data");
-    let argv = words.iter().copied().chain(["--data", data.to_str().unwrap(), "--json"]);
-    world.run(argv).exits(0).json()
+    ServerStore::of(world).administer(world, words, 0)
 }
 
 fn start(world: &World, words: &[&str]) -> Child {

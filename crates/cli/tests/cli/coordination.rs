@@ -1,30 +1,17 @@
 //! Missions whose lane rows are on a coordination branch, through the binary.
 #![cfg(unix)]
 
-use serde_json::{Value, json};
+use crate::worlds::{self, offline};
+use serde_json::json;
 use std::os::unix::fs::PermissionsExt;
 use testkit::World;
 use testkit::mission::Mission;
 
 /// A mission in its final form whose branch nothing has checked out.
 fn coordinated() -> (World, Mission, String) {
-    let mut world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
-    world.set("SPEC_KITTY_ENABLE_SAAS_SYNC", "0");
-    world.init_project();
-    let mission = Mission::create(&world, "sample");
-    let branch = format!("kitty/mission-{}", mission.slug);
-    let mut meta: Value = serde_json::from_str(&mission.read("meta.json")).unwrap();
-    meta["coordination_branch"] = json!(branch);
-    meta["topology"] = json!("coord");
-    mission.write("meta.json", &meta.to_string());
-    git(&world, &["branch", &branch]);
-    mission.specified(&world).planned().with_tasks();
-    world.run(["agent", "mission", "finalize-tasks", "--mission", "sample", "--json"]).exits(0);
+    let world = offline();
+    let (mission, branch) = worlds::coordinated(&world);
     (world, mission, branch)
-}
-
-fn git(world: &World, arguments: &[&str]) -> String {
-    world.run_program("git", arguments).exits(0).stdout.clone()
 }
 
 fn emit(world: &World, to: &str) -> testkit::Run {
@@ -61,10 +48,10 @@ fn lost_race_for_the_branch_is_planned_again() {
     world.set("PATH", &format!("{}:{path}", bin.display()));
     let emitted = emit(&world, "claimed").exits(0).json();
     assert!(raced.exists());
-    let log = git(&world, &["log", "--format=%s", "-2", &branch]);
+    let log = world.git(["log", "--format=%s", "-2", &branch]);
     assert_eq!(log, "chore(spec-kitty): status transition WP01\ntheirs\n");
-    assert_eq!(emitted["coordination_commit"], git(&world, &["rev-parse", &branch]).trim());
-    let rows = git(&world, &["show", &format!("{branch}:kitty-specs/{}/status.events.jsonl", slug(&world))]);
+    assert_eq!(emitted["coordination_commit"], world.git(["rev-parse", &branch]).trim());
+    let rows = world.git(["show", &format!("{branch}:kitty-specs/{}/status.events.jsonl", slug(&world))]);
     assert_eq!(rows.matches("\"to_lane\": \"claimed\"").count(), 1, "{rows}");
 }
 
@@ -102,7 +89,7 @@ fn slug(world: &World) -> String {
 #[test]
 fn missing_branch_is_refused_with_both_remedies() {
     let (world, mission, branch) = coordinated();
-    git(&world, &["branch", "-D", &branch]);
+    world.git(["branch", "-D", &branch]);
     let show = world.run(["agent", "status", "show", "--mission", "sample"]).exits(0);
     assert!(show.stdout.contains("unknown (2)"), "{}", show.stdout);
     let list = world.run(["agent", "tasks", "list", "--mission", "sample"]).exits(0);

@@ -12,7 +12,7 @@ use testkit::World;
 use testkit::listener::CountingListener;
 use testkit::owner::{agreeing, failing_names, stand_in, write};
 use testkit::reference_queue::ReferenceQueue;
-use testkit::world::{TEAM, USER, session};
+use testkit::world::TEAM;
 
 /// The recorded disk states.
 fn recorded() -> PathBuf {
@@ -189,8 +189,7 @@ fn unreadable_config_leaves_switch_and_delivery_unknown() {
 fn offline_doctors_send_nothing_and_online_ones_ask_once() {
     let world = fresh();
     let listener = CountingListener::start();
-    world.write_config(&format!("[sync]\nserver_url = \"{}\"\n", listener.url()));
-    world.write_session(&session(&listener.url(), USER, TEAM));
+    world.log_in_at(&listener.url());
     for argv in [&["sync", "doctor", "--offline"][..], &["auth", "doctor"], &["sync", "setup", "--yes"]] {
         let run = world.run(argv);
         assert!(matches!(run.code, Some(0 | 1)), "{argv:?}: {run:?}");

@@ -1,6 +1,7 @@
 //! Verbs of the Python CLI, which a shell script replaces: it prints a version and then runs the test's commands.
 #![cfg(unix)]
 
+use crate::worlds::waiting;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
@@ -100,17 +101,8 @@ fn calls(world: &World) -> String {
     std::fs::read_to_string(world.user_home().join("calls")).unwrap_or_default()
 }
 
-fn waiting(world: &World) -> u64 {
-    let status = world.run(["sync", "status", "--json"]).exits(0).json();
-    status["active_queue"]["event_count"].as_u64().unwrap()
-}
-
 fn next(world: &World, code: i32) -> Run {
     world.run(["next", "--agent", "py", "--mission", "tea-timer"]).exits(code)
-}
-
-fn git(world: &World, argv: &[&str]) {
-    let _ = world.run_program("git", argv).exits(0);
 }
 
 #[test]
@@ -141,9 +133,9 @@ fn rows_of_the_run_are_captured_and_the_end_is_the_childs() {
 fn rows_in_a_worktree_and_on_a_branch_are_captured_once() {
     let (world, mission) = world();
     let log = format!("kitty-specs/{}/status.events.jsonl", mission.slug);
-    git(&world, &["add", "--all"]);
-    git(&world, &["commit", "--quiet", "--allow-empty", "-m", "mission"]);
-    git(&world, &["worktree", "add", "--quiet", "-b", "coord", ".worktrees/coord"]);
+    world.git(["add", "--all"]);
+    world.git(["commit", "--quiet", "--allow-empty", "-m", "mission"]);
+    world.git(["worktree", "add", "--quiet", "-b", "coord", ".worktrees/coord"]);
     // One row in the worktree, not committed; one on a branch that is checked out nowhere.
     let script = format!(
         "LOG=$PWD/.worktrees/coord/{log}; row {FIRST} \"$(now)\"\n\
@@ -161,11 +153,11 @@ fn rows_in_a_worktree_and_on_a_branch_are_captured_once() {
 #[test]
 fn rows_on_a_remote_tracking_branch_stay() {
     let (world, mission) = world();
-    git(&world, &["add", "--all"]);
-    git(&world, &["commit", "--quiet", "--allow-empty", "-m", "mission"]);
-    git(&world, &["init", "--quiet", "--bare", "remote.git"]);
-    git(&world, &["remote", "add", "origin", "remote.git"]);
-    git(&world, &["push", "--quiet", "origin", "main"]);
+    world.git(["add", "--all"]);
+    world.git(["commit", "--quiet", "--allow-empty", "-m", "mission"]);
+    world.git(["init", "--quiet", "--bare", "remote.git"]);
+    world.git(["remote", "add", "origin", "remote.git"]);
+    world.git(["push", "--quiet", "origin", "main"]);
     let script = format!(
         "row {FIRST} \"$(now)\"; git commit --quiet -am row; git push --quiet origin main; row {SECOND} \"$(now)\""
     );

@@ -2,12 +2,11 @@
 //! recovery by the next command.
 #![cfg(unix)]
 
-use crate::worlds::{fresh, logged_in};
+use crate::worlds::{self, fresh, logged_in};
 use queue::fault_point::{FaultPoint, VARIABLE};
 use rusqlite::Connection;
 use serde_json::Value;
 use std::collections::BTreeSet;
-use testkit::mission::Mission;
 use testkit::reference_queue::ReferenceQueue;
 use testkit::world::TEAM;
 use testkit::{Server, World};
@@ -62,17 +61,9 @@ fn capture_killed_anywhere_is_healed_by_the_next_command() {
 /// A mission whose lane rows are on its coordination branch.
 fn coordinated(checked_out: bool) -> (World, String) {
     let world = logged_in();
-    let mission = Mission::create(&world, "sample");
-    let branch = format!("kitty/mission-{}", mission.slug);
-    let mut meta: Value = serde_json::from_str(&mission.read("meta.json")).unwrap();
-    meta["coordination_branch"] = branch.as_str().into();
-    mission.write("meta.json", &meta.to_string());
-    let git = |arguments: &[&str]| world.run_program("git", arguments).exits(0);
-    let _ = git(&["branch", &branch]);
-    mission.specified(&world).planned().with_tasks();
-    world.run(["agent", "mission", "finalize-tasks", "--mission", "sample", "--json"]).exits(0);
+    let (mission, branch) = worlds::coordinated(&world);
     if checked_out {
-        let _ = git(&["worktree", "add", "--quiet", ".worktrees/coord", &branch]);
+        world.git(["worktree", "add", "--quiet", ".worktrees/coord", &branch]);
     }
     (world, format!("{branch}:kitty-specs/{}/status.events.jsonl", mission.slug))
 }
@@ -86,7 +77,7 @@ fn capture_killed_beside_a_commit_on_the_branch_is_settled() {
             let emit =
                 |wp, to| ["agent", "status", "emit", wp, "--to", to, "--actor", "me", "--mission", "sample"];
             let rows = |world: &World| -> BTreeSet<String> {
-                let text = world.run_program("git", ["show", &log]).exits(0).stdout.clone();
+                let text = world.git(["show", &log]);
                 let rows = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
                 rows.map(|row| row["event_id"].as_str().unwrap().to_owned()).collect()
             };

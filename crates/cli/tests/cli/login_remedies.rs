@@ -4,9 +4,8 @@
 use crate::worlds::fresh;
 use contract::AuthAbsence;
 use identity::Session;
-use identity::session::Team;
 use testkit::World;
-use testkit::world::{SERVER, TEAM, USER, session};
+use testkit::world::{SERVER, TEAM, USER, session, team};
 
 const LOGIN: &str = "spec-kitty auth login";
 const LOGIN_SERVER: &str = "spec-kitty auth login --server URL";
@@ -28,8 +27,7 @@ fn row(why: AuthAbsence) -> (fn(&mut World), &'static str, &'static str) {
         AuthAbsence::NoPrivateTeam => (
             |world| {
                 let mut session = session(SERVER, USER, TEAM);
-                session.teams =
-                    vec![Team { id: "t".into(), name: "T".into(), role: "member".into(), private: false }];
+                session.teams = vec![team("t", false)];
                 world.write_session(&session);
             },
             "ask the server's administrator",

@@ -140,13 +140,13 @@ fn init_makes_a_project_and_keeps_what_people_wrote() {
     assert_eq!(attributes.matches("/meta.json").count(), 1, "{attributes}");
     assert!(path(".kittify/config.yaml").is_file());
 
-    let _ = world.run_program("git", ["init", "--quiet"]).exits(0);
+    world.git(["init", "--quiet"]);
     let driver = "merge.spec-kitty-meta.driver";
     let own = "/opt/spec-kitty merge-driver-meta %O %A %B";
-    let _ = world.run_program("git", ["config", driver, own]).exits(0);
+    world.git(["config", driver, own]);
     let again = world.run(["init", "--json"]).exits(0).json();
     assert_eq!((&again["result"], &again["project_uuid"]), (&"repaired".into(), &done["project_uuid"]));
-    assert_eq!(world.run_program("git", ["config", driver]).exits(0).stdout.trim(), own);
+    assert_eq!(world.git(["config", driver]).trim(), own);
 }
 
 /// Whatever a command leaves on this machine, `git add --all` takes only what a team shares.

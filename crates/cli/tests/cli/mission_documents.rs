@@ -1,22 +1,14 @@
 //! Planning documents that cannot be relied on, files that are not read, and the branch a mission lands on.
 #![cfg(unix)]
 
-use crate::worlds::fresh;
+use crate::worlds::{offline, sample};
 use serde_json::{Value, json};
 use testkit::World;
 use testkit::mission::{Mission, PLAN, SPEC, TASKS, work_package};
 
-fn project() -> World {
-    let mut world = fresh();
-    world.set("SPEC_KITTY_ENABLE_SAAS_SYNC", "0");
-    world.init_project();
-    world
-}
-
 fn world() -> (World, Mission) {
-    let world = project();
-    let mission = Mission::create(&world, "sample");
-    mission.specified(&world).planned().with_tasks();
+    let world = offline();
+    let mission = sample(&world);
     (world, mission)
 }
 
@@ -94,7 +86,7 @@ fn conflict_marker_in_a_planning_document_is_an_error() {
     ] {
         mission.write(name, &marked(text));
         for argv in [&["add", "--all"][..], &["commit", "--quiet", "-m", name]] {
-            let _ = world.run_program("git", argv).exits(0);
+            world.git(argv);
         }
         for verb in verbs {
             let refused = document(&world, verb.as_slice(), &mission, 1);
@@ -181,8 +173,8 @@ fn second_section_of_a_work_package_is_an_error() {
 
 #[test]
 fn topic_branch_mission_lands_on_the_branch_of_meta() {
-    let world = project();
-    let _ = world.run_program("git", ["switch", "--quiet", "-c", "topic"]).exits(0);
+    let world = offline();
+    world.git(["switch", "--quiet", "-c", "topic"]);
     let create = ["agent", "mission", "create", "sample", "--target-branch", "main", "--pr-bound", "--json"];
     let created = world.run(create).exits(0).json();
     let slug = created["mission_slug"].as_str().unwrap().to_owned();
@@ -231,6 +223,6 @@ fn commit_of_mark_status_names_only_what_changed() {
     let mark = ["agent", "tasks", "mark-status", "T001", "T777", "--status", "done"];
     let marked = document(&world, &mark, &mission, 0);
     assert_eq!(marked["summary"]["not_found"], 1);
-    let subject = world.run_program("git", ["log", "-1", "--format=%s"]).exits(0).stdout;
+    let subject = world.git(["log", "-1", "--format=%s"]);
     assert!(subject.contains("Mark T001 as done") && !subject.contains("T777"), "{subject}");
 }

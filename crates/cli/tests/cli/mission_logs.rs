@@ -1,7 +1,7 @@
 //! The log of a mission as other writers leave it: clocks that are ahead, offsets, damage.
 #![cfg(unix)]
 
-use crate::worlds::fresh;
+use crate::worlds::{offline, sample};
 use serde_json::{Value, json};
 use std::path::Path;
 use testkit::mission::Mission;
@@ -9,11 +9,8 @@ use testkit::{Run, World};
 
 /// A project in which hosted sync is off, and a mission with two work packages.
 fn world() -> (World, Mission) {
-    let mut world = fresh();
-    world.set("SPEC_KITTY_ENABLE_SAAS_SYNC", "0");
-    world.init_project();
-    let mission = Mission::create(&world, "sample");
-    mission.specified(&world).planned().with_tasks();
+    let world = offline();
+    let mission = sample(&world);
     (world, mission)
 }
 
@@ -426,28 +423,13 @@ fn no_text_advises_to_discard_uncommitted_work() {
 
 /// A copy of a recorded case in a repository of its own.
 fn case(name: &str) -> World {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/cases").join(name);
-    let mut world = fresh();
-    world.set("SPEC_KITTY_ENABLE_SAAS_SYNC", "0");
-    world.init_project();
-    copy(&directory, world.work());
+    let directory = testkit::shared().join("cases").join(name);
+    let world = offline();
+    testkit::tree::copy(&directory, world.work()).unwrap();
     for argv in [&["add", "--all"][..], &["commit", "--quiet", "-m", "case"]] {
-        let _ = world.run_program("git", argv).exits(0);
+        world.git(argv);
     }
     world
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        let target = to.join(path.file_name().unwrap());
-        if path.is_dir() {
-            copy(&path, &target)
-        } else {
-            std::fs::write(target, std::fs::read(&path).unwrap()).unwrap()
-        }
-    }
 }
 
 #[test]

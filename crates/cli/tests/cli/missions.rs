@@ -4,18 +4,13 @@ use crate::worlds::with_server;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
+use testkit::World;
 use testkit::mission::{Mission, PLAN, SPEC};
-use testkit::{Run, World};
 
 /// Runs a command on the mission, and gives back its document.
 #[track_caller]
 fn document(world: &World, argv: &[&str], exit: i32) -> Value {
     world.run(argv.iter().copied().chain(["--mission", "tea-timer", "--json"])).exits(exit).json()
-}
-
-#[track_caller]
-fn git(world: &World, argv: &[&str]) -> Run {
-    world.run_program("git", argv).exits(0)
 }
 
 /// Creates, specifies and plans, with one question on the way.
@@ -43,8 +38,8 @@ fn plan(world: &World) -> Mission {
     assert_eq!(refused["error_code"], "DECISION_TERMINAL_CONFLICT");
 
     mission.write("spec.md", SPEC);
-    git(world, &["add", "--all"]);
-    git(world, &["commit", "--quiet", "-m", "spec"]);
+    world.git(["add", "--all"]);
+    world.git(["commit", "--quiet", "-m", "spec"]);
     document(world, &["plan"], 0);
     mission.write("plan.md", PLAN);
     assert_eq!(document(world, &["plan"], 0)["phase_complete"], true);
@@ -259,12 +254,11 @@ fn option_without_an_effect_is_named() {
 fn mission_in_a_linked_worktree_is_moved_there() {
     let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
     world.init_project();
-    let git = |arguments: &[&str]| world.run_program("git", arguments.iter().copied()).exits(0).stdout;
     let linked = world.work().with_file_name("linked");
     let shown = linked.to_str().unwrap();
-    git(&["add", "--all"]);
-    git(&["commit", "--quiet", "--allow-empty", "-m", "project"]);
-    git(&["worktree", "add", "--quiet", "-b", "topic", shown]);
+    world.git(["add", "--all"]);
+    world.git(["commit", "--quiet", "--allow-empty", "-m", "project"]);
+    world.git(["worktree", "add", "--quiet", "-b", "topic", shown]);
     if !linked.join(".kittify").exists() {
         std::fs::create_dir(linked.join(".kittify")).unwrap();
     }
@@ -272,7 +266,10 @@ fn mission_in_a_linked_worktree_is_moved_there() {
     let slug = world.run(create).exits(0).json()["mission_slug"].as_str().unwrap().to_owned();
     let mission = linked.join("kitty-specs").join(&slug);
     assert!(mission.join("meta.json").exists() && !world.work().join("kitty-specs").join(&slug).exists());
-    assert_eq!(git(&["log", "-1", "--format=%s", "topic"]).trim(), format!("Add meta for feature {slug}"));
+    assert_eq!(
+        world.git(["log", "-1", "--format=%s", "topic"]).trim(),
+        format!("Add meta for feature {slug}")
+    );
     std::fs::write(mission.join("tasks.md"), "## WP01 - One\n- [ ] T001 do\n").unwrap();
     std::fs::write(mission.join("tasks/WP01-one.md"), "---\nwork_package_id: WP01\ntitle: One\n---\n")
         .unwrap();

@@ -1,7 +1,7 @@
 //! A pipe in place of any file: every command ends, with an error that names it or without the file.
 #![cfg(target_os = "linux")]
 
-use crate::worlds::fresh;
+use crate::worlds::{fresh, trace_opens};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -58,11 +58,11 @@ fn pipe_in_place_of_any_file_never_hangs_a_command() {
     ReferenceQueue::create(&world.root().join("queue.db")).event("01KRX0000000000000000000A1", Some(TEAM));
     let mission = Mission::create(&world, "tea-timer");
     mission.specified(&world).planned().with_tasks();
-    world.run_program("git", ["add", "--all"]).exits(0);
-    world.run_program("git", ["commit", "--quiet", "-m", "tasks"]).exits(0);
+    world.git(["add", "--all"]);
+    world.git(["commit", "--quiet", "-m", "tasks"]);
     let _ = world.run(["agent", "mission", "finalize-tasks", "--mission", "tea-timer"]);
     // So that the commit of the branch is looked for there.
-    world.run_program("git", ["pack-refs", "--all"]).exits(0);
+    world.git(["pack-refs", "--all"]);
     let top = world.user_home().parent().unwrap().to_owned();
     let copy = tempfile::tempdir().unwrap();
     duplicate(&top, copy.path());
@@ -104,16 +104,7 @@ fn run(world: &World, argv: &[&str]) -> Run {
 
 /// The files below `top` that a command and its children open or ask for.
 fn opened_files(world: &World, argv: &[&str], top: &Path) -> BTreeSet<PathBuf> {
-    let traces = tempfile::tempdir().unwrap();
-    let log = traces.path().join("trace");
-    let mut command = Command::new("strace");
-    command.args(["-f", "-y", "-e", "trace=open,openat,openat2", "-o"]).arg(&log);
-    command.arg(env!("CARGO_BIN_EXE_spec-kitty")).args(argv);
-    world.dress(&mut command);
-    command.env("SPEC_KITTY_NO_DAEMON", "1").stdin(Stdio::null());
-    let run = testkit::world::finish(command);
-    let trace = std::fs::read_to_string(&log).unwrap_or_default();
-    assert!(!trace.is_empty() && !run.stderr.contains("ptrace"), "strace cannot trace: {}", run.stderr);
+    let trace = trace_opens(world, &["-f"], argv);
     let mut files = BTreeSet::new();
     for line in trace.lines() {
         // `12 openat(AT_FDCWD</dir>, "name", FLAGS) = 3</dir/name>`; a new file of a random name is no case.

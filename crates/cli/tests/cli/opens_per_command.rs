@@ -1,7 +1,7 @@
 //! Opens of each state file by each command, pinned: a further read of a file is a change of this table.
 #![cfg(target_os = "linux")]
 
-use std::process::{Command, Stdio};
+use crate::worlds::trace_opens;
 use testkit::World;
 use testkit::host::with_listener;
 use testkit::mission::Mission;
@@ -76,8 +76,8 @@ fn opens_of_state_files_match_the_table() {
     world.write_state("sync/daemon/owner.lock", b"");
     let mission = Mission::create(&world, "tea-timer");
     mission.specified(&world).planned().with_tasks();
-    world.run_program("git", ["add", "--all"]).exits(0);
-    world.run_program("git", ["commit", "--quiet", "-m", "tasks"]).exits(0);
+    world.git(["add", "--all"]);
+    world.git(["commit", "--quiet", "-m", "tasks"]);
     world.run(["agent", "mission", "finalize-tasks", "--mission", "tea-timer"]).exits(0);
     let mut measured = String::new();
     for (argv, _) in OPENS {
@@ -96,16 +96,7 @@ fn row(argv: &[&str], opens: &[usize; 7]) -> String {
 /// Opens of each file by the main thread of one command. Children are not followed: git reads a file
 /// again when its index is of the same second.
 fn opens(world: &World, argv: &[&str]) -> [usize; 7] {
-    let traces = tempfile::tempdir().unwrap();
-    let log = traces.path().join("trace");
-    let mut command = Command::new("strace");
-    command.args(["-y", "-s", "4096", "-e", "trace=open,openat,openat2", "-o"]).arg(&log);
-    command.arg(env!("CARGO_BIN_EXE_spec-kitty")).args(argv);
-    world.dress(&mut command);
-    command.env("SPEC_KITTY_NO_DAEMON", "1").stdin(Stdio::null());
-    let run = testkit::world::finish(command);
-    let trace = std::fs::read_to_string(&log).unwrap_or_default();
-    assert!(!trace.is_empty() && !run.stderr.contains("ptrace"), "strace cannot trace: {}", run.stderr);
+    let trace = trace_opens(world, &["-s", "4096"], argv);
     let mut opens = [0; 7];
     for line in trace.lines() {
         if let Some(column) = opened_path(line).and_then(column) {

@@ -9,7 +9,6 @@ use serde_json::Value;
 use std::path::PathBuf;
 use testkit::World;
 use testkit::reference_queue::ReferenceQueue;
-use testkit::tree::{difference, snapshot};
 use testkit::world::{SERVER, TEAM, USER, session};
 
 const TYPO: &str = "https://sync.example.ocm";
@@ -18,8 +17,7 @@ const BUILT_IN: &str = contract::server_url::PACKAGED_DEFAULT;
 /// One mission was captured under an address with a typo; then the address was corrected.
 fn corrected() -> (World, Scope) {
     let world = logged_in();
-    world.write_config(&format!("[sync]\nserver_url = \"{TYPO}\"\n"));
-    world.write_session(&session(TYPO, USER, TEAM));
+    world.log_in_at(TYPO);
     world.run(["agent", "mission", "create", "widgets"]).exits(0);
     world.log_in();
     (world, Scope::new(TYPO, USER, TEAM))
@@ -39,18 +37,7 @@ fn file_of(world: &World, user: &str) -> PathBuf {
 fn other_scope_rows_are_named_on_every_screen() {
     let (world, old) = corrected();
     let hint = format!("spec-kitty sync migrate --from-scope {}", &old.hash()[..16]);
-    let before = snapshot(&world.root());
-    for verb in [
-        &["sync", "status"][..],
-        &["sync", "status", "--check"],
-        &["sync", "doctor", "--offline"],
-        &["sync", "setup"],
-    ] {
-        let run = world.run(verb.iter().copied());
-        assert!(run.stdout.contains(&hint), "{verb:?}: {run:?}");
-        assert!(run.stdout.contains(USER) && run.stdout.contains(TYPO), "{verb:?}: {run:?}");
-    }
-    assert_eq!(difference(&before, &snapshot(&world.root())), Vec::<String>::new());
+    assert_on_every_screen(&world, &[&hint, USER, TYPO]);
     let others = others(&world);
     assert_eq!(others.len(), 1);
     let other = &others[0];
@@ -150,8 +137,7 @@ fn rows_of_another_user_name_the_login() {
 #[test]
 fn rows_of_the_built_in_server_migrate_to_an_own_server() {
     let world = logged_in();
-    world.write_config(&format!("[sync]\nserver_url = \"{BUILT_IN}\"\n"));
-    world.write_session(&session(BUILT_IN, USER, TEAM));
+    world.log_in_at(BUILT_IN);
     world.run(["agent", "mission", "create", "widgets"]).exits(0);
     let hash = &Scope::new(BUILT_IN, USER, TEAM).hash()[..16];
     let hint =

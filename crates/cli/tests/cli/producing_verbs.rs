@@ -90,23 +90,11 @@ impl Scene {
     /// Keeps the state root aside, lets `arrange` spoil it, and puts it back after `check`.
     fn spoiled(&mut self, arrange: impl FnOnce(&mut World), check: impl FnOnce(&Self)) {
         let kept = self.world.user_home().join("kept");
-        copy(&self.world.root(), &kept);
+        testkit::tree::copy(&self.world.root(), &kept).unwrap();
         arrange(&mut self.world);
         check(self);
         std::fs::remove_dir_all(self.world.root()).unwrap();
         std::fs::rename(&kept, self.world.root()).unwrap();
-    }
-}
-
-fn copy(from: &std::path::Path, to: &std::path::Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap().flatten() {
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
-        }
     }
 }
 

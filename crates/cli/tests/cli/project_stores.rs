@@ -2,7 +2,6 @@
 //! by it. Their stores are never changed.
 
 use crate::worlds::*;
-use identity::session::Team;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -51,19 +50,8 @@ fn counts(imported: &Value, what: &str) -> (u64, u64) {
 fn waiting_rows_of_other_releases_are_on_every_screen() {
     let world = logged_in();
     let _store = mixed(&world);
-    let before = snapshot(&world.root());
-    for verb in [
-        &["sync", "status"][..],
-        &["sync", "status", "--check"],
-        &["sync", "doctor", "--offline"],
-        &["sync", "setup"],
-    ] {
-        let run = world.run(verb.iter().copied());
-        assert!(run.stdout.contains(PROJECT), "{verb:?}: {run:?}");
-        assert!(run.stdout.contains("spec-kitty sync migrate"), "{verb:?}: {run:?}");
-    }
+    assert_on_every_screen(&world, &[PROJECT, "spec-kitty sync migrate"]);
     world.run(["sync", "status", "--check"]).exits(0);
-    assert_eq!(difference(&before, &snapshot(&world.root())), Vec::<String>::new());
     let stores = stores(&world);
     let [store] = &stores[..] else { panic!("{stores:#?}") };
     assert_eq!(
@@ -424,6 +412,7 @@ fn recorded_homes_are_counted_and_imported_as_expected() {
 /// The files of a recorded home, under a login that this machine can read.
 fn recorded_home(from: &Path, expected: &Value) -> World {
     let world = logged_in();
+    testkit::tree::copy(from, &world.root()).unwrap();
     let config = std::fs::read_to_string(from.join("config.toml")).unwrap();
     let server =
         config.lines().find_map(|line| line.strip_prefix("server_url = \"")).unwrap().trim_end_matches('"');
@@ -432,23 +421,6 @@ fn recorded_home(from: &Path, expected: &Value) -> World {
     let team = plain["default_team_id"].as_str().unwrap();
     let user = expected["login"].as_str().unwrap();
     world.write_config(&format!("[sync]\nserver_url = \"{server}\"\n"));
-    let mut session = session(server, user, team);
-    session.teams =
-        vec![Team { id: team.into(), name: "Private".into(), role: "owner".into(), private: true }];
-    world.write_session(&session);
-    for part in ["projects", "queue.db", "queues"] {
-        copy(&from.join(part), &world.root().join(part));
-    }
+    world.write_session(&session(server, user, team));
     world
-}
-
-fn copy(from: &Path, to: &Path) {
-    if from.is_dir() {
-        std::fs::create_dir_all(to).unwrap();
-        for entry in std::fs::read_dir(from).unwrap().flatten() {
-            copy(&entry.path(), &to.join(entry.file_name()));
-        }
-    } else if from.is_file() {
-        std::fs::write(to, std::fs::read(from).unwrap()).unwrap();
-    }
 }

@@ -6,7 +6,8 @@ use contract::Scope;
 use rusqlite::Connection;
 use serde_json::Value;
 use std::fmt::Write as _;
-use testkit::reference_queue::{PROJECT, ReferenceQueue};
+use testkit::World;
+use testkit::reference_queue::ReferenceQueue;
 use testkit::tree::{difference, snapshot};
 use testkit::world::{SERVER, TEAM, USER, session};
 
@@ -18,12 +19,19 @@ fn destroy_page_with(path: &std::path::Path, text: &str) {
     std::fs::write(path, bytes).unwrap();
 }
 
-#[test]
-fn history_beside_a_damaged_line_is_captured_with_a_warning() {
+/// A world with a mission that is not captured.
+fn uncaptured() -> (World, String) {
     let world = logged_in();
     let created =
         world.run(["agent", "mission", "create", "widgets", "--local-only", "--json"]).exits(0).json();
-    let slug = created["mission_slug"].as_str().unwrap();
+    let slug = created["mission_slug"].as_str().unwrap().to_owned();
+    (world, slug)
+}
+
+#[test]
+fn history_beside_a_damaged_line_is_captured_with_a_warning() {
+    let (world, slug) = uncaptured();
+    let slug = slug.as_str();
     let log = world.work().join("kitty-specs").join(slug).join("status.events.jsonl");
     let mut text = std::fs::read_to_string(&log).unwrap();
     text.push_str("{\"event_id\": \"01K");
@@ -42,10 +50,8 @@ fn history_beside_a_damaged_line_is_captured_with_a_warning() {
 
 #[test]
 fn history_is_captured_after_a_preview_and_once() {
-    let world = logged_in();
-    let created =
-        world.run(["agent", "mission", "create", "widgets", "--local-only", "--json"]).exits(0).json();
-    let slug = created["mission_slug"].as_str().unwrap();
+    let (world, slug) = uncaptured();
+    let slug = slug.as_str();
     assert!(!world.root().join("queues").exists());
     let before = snapshot(world.user_home().parent().unwrap());
     let preview = world.run(["sync", "capture", "--history", slug, "--json"]).exits(2).json();
@@ -98,10 +104,8 @@ fn history_is_captured_after_a_preview_and_once() {
 #[test]
 fn long_history_is_captured_in_order_or_refused_whole() {
     const ROWS: usize = 2_500;
-    let world = logged_in();
-    let created =
-        world.run(["agent", "mission", "create", "widgets", "--local-only", "--json"]).exits(0).json();
-    let slug = created["mission_slug"].as_str().unwrap();
+    let (world, slug) = uncaptured();
+    let slug = slug.as_str();
     let log = world.work().join("kitty-specs").join(slug).join("status.events.jsonl");
     let mut text = std::fs::read_to_string(&log).unwrap();
     for row in 0..ROWS {
@@ -138,10 +142,8 @@ fn long_history_is_captured_in_order_or_refused_whole() {
 
 #[test]
 fn history_that_the_contract_refuses_stays_and_is_named() {
-    let world = logged_in();
-    let created =
-        world.run(["agent", "mission", "create", "widgets", "--local-only", "--json"]).exits(0).json();
-    let slug = created["mission_slug"].as_str().unwrap();
+    let (world, slug) = uncaptured();
+    let slug = slug.as_str();
     let log = world.work().join("kitty-specs").join(slug).join("status.events.jsonl");
     let bad = format!(
         "{{\"actor\": \"dev\", \"at\": \"no moment\", \"event_id\": \"{EVENT}\", \"execution_mode\": \"worktree\", \
@@ -170,8 +172,7 @@ fn with_the_switch_off_no_history_is_captured() {
 fn old_scope_rows_are_copied_on_yes_and_held() {
     let world = logged_in();
     let old = Scope::new("https://gone.invalid", USER, TEAM);
-    world.write_config("[sync]\nserver_url = \"https://gone.invalid\"\n");
-    world.write_session(&session("https://gone.invalid", USER, TEAM));
+    world.log_in_at("https://gone.invalid");
     world.run(["agent", "mission", "create", "widgets"]).exits(0);
     let theirs = Connection::open(world.home().scoped_queue(&old)).unwrap();
     let rows = (count(&theirs, "queue"), count(&theirs, "body_upload_queue"));
@@ -241,17 +242,8 @@ fn rows_of_another_user_are_never_copied() {
 fn failure_log_moves_with_the_rest() {
     let world = logged_in();
     let legacy = ReferenceQueue::create(&world.root().join("queue.db"));
-    legacy.event(EVENT, Some(TEAM)).body("spec.md", "# Spec\n");
+    legacy.event(EVENT, Some(TEAM)).body("spec.md", "# Spec\n").failure();
     drop(legacy);
-    Connection::open(world.root().join("queue.db"))
-        .unwrap()
-        .execute(
-            "INSERT INTO body_upload_failure_log (project_uuid, mission_slug, target_branch, mission_type,
-                manifest_version, artifact_path, content_hash, size_bytes, failure_reason, first_failed_at, last_failed_at)
-             VALUES (?1, 'm', 'main', 'software-dev', '1', 'spec.md', 'h', 4, 'bad_request', 1.5, 2.5)",
-            [PROJECT],
-        )
-        .unwrap();
     let plan = world.run(["sync", "migrate", "--dry-run"]).exits(0).stdout;
     assert!(plan.contains("would move 1 event, 1 body, 1 failure-log row"), "{plan}");
     let done = world.run(["sync", "migrate"]).exits(0).stdout;

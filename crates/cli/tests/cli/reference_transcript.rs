@@ -65,17 +65,13 @@ impl Replay {
         std::fs::write(self.path().join(name), text).unwrap();
     }
 
-    fn git(&self, argv: &[&str]) {
-        let _ = self.world.run_program("git", argv).exits(0);
-    }
-
     /// Edit that a person made before the call.
     fn edit(&self, tag: &str) {
         let spec = format!("kitty-specs/{}/spec.md", self.mission);
         match tag {
             "setup-plan spec uncommitted" => self.write("spec.md", SPEC),
-            "setup-plan spec staged only" => self.git(&["add", &spec]),
-            "setup-plan scaffold" => self.git(&["commit", "--quiet", "-m", "spec"]),
+            "setup-plan spec staged only" => drop(self.world.git(["add", &spec])),
+            "setup-plan scaffold" => drop(self.world.git(["commit", "--quiet", "-m", "spec"])),
             "setup-plan commit" => self.write("plan.md", PLAN),
             "check-prerequisites include-tasks 2" => {
                 self.write("tasks.md", TASKS);

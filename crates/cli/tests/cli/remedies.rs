@@ -5,7 +5,6 @@ use crate::worlds::{fresh, logged_in, with_server};
 use clap::Parser;
 use clap::error::ErrorKind;
 use contract::{OwnerRecord, Remedy};
-use identity::session::Team;
 use serde_json::Value;
 use spec_kitty::args::Cli;
 use std::path::{Path, PathBuf};
@@ -16,7 +15,7 @@ use testkit::owner::{agreeing, failing_names, stand_in, write};
 use testkit::project_store::{OPTED_IN, ProjectStoreFile};
 use testkit::reference_queue::ReferenceQueue;
 use testkit::remedies::samples;
-use testkit::world::{SERVER, TEAM, USER, session};
+use testkit::world::{SERVER, TEAM, USER, session, team};
 use testkit::{Run, Server, World};
 
 /// The refusal of the gate names the hint.
@@ -101,10 +100,9 @@ fn reach_restart_daemon() {
 
 fn reach_switch_team() {
     let world = logged_in();
-    let private = |id: &str| Team { id: id.into(), name: id.into(), role: "owner".into(), private: true };
     let teams = |first: &str, second: &str| {
         let mut session = session(SERVER, USER, first);
-        session.teams = vec![private(first), private(second)];
+        session.teams = vec![team(first, true), team(second, true)];
         session
     };
     // The daemon serves the second team of the very account that is in the first one now.
@@ -566,8 +564,7 @@ fn hostile_project_rows_are_escaped_and_released() {
     for project in ["\u{1b}[2Jevil", "-x", " Padded ", "it's"] {
         let world = fresh();
         let listener = CountingListener::start();
-        world.write_config(&format!("[sync]\nserver_url = \"{}\"\n", listener.url()));
-        world.write_session(&session(&listener.url(), USER, TEAM));
+        world.log_in_at(&listener.url());
         let queue = ReferenceQueue::create(&world.root().join("queue.db"));
         queue.event("01KRX0000000000000000000A1", None);
         let db = rusqlite::Connection::open(queue.path()).unwrap();

@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use serde_json::Value;
 use std::path::PathBuf;
 use testkit::World;
-use testkit::reference_queue::{PROJECT, ReferenceQueue};
+use testkit::reference_queue::ReferenceQueue;
 use testkit::tree::{difference, snapshot};
 use testkit::world::{SERVER, TEAM, USER, session};
 
@@ -26,17 +26,8 @@ fn restored() -> World {
     let world = logged_in();
     let path = legacy(&world);
     let queue = ReferenceQueue::create(&path);
-    queue.event(EVENT, None).event(ANOTHER, None).body("spec.md", "# Spec\n");
+    queue.event(EVENT, None).event(ANOTHER, None).body("spec.md", "# Spec\n").failure();
     drop(queue);
-    Connection::open(&path)
-        .unwrap()
-        .execute(
-            "INSERT INTO body_upload_failure_log (project_uuid, mission_slug, target_branch, mission_type,
-                manifest_version, artifact_path, content_hash, size_bytes, failure_reason, first_failed_at, last_failed_at)
-             VALUES (?1, 'm', 'main', 'software-dev', '1', 'spec.md', 'h', 4, 'bad_request', 1.5, 2.5)",
-            [PROJECT],
-        )
-        .unwrap();
     let backup = world.root().join("backup");
     std::fs::copy(&path, &backup).unwrap();
     world.run(["sync", "migrate"]).exits(0);

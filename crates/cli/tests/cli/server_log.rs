@@ -4,15 +4,17 @@ use crate::worlds::fresh;
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::Stdio;
+use testkit::ServerStore;
 
 #[test]
 fn store_failure_is_logged_and_hidden_from_the_client() {
     let world = fresh();
     let data = world.user_home().join("server-data");
     let data = data.to_str().unwrap();
-    world.run(["server", "user", "add", "--email", "dev@example.com", "--data", data]).exits(0);
-    let issue = ["server", "token", "add", "--email", "dev@example.com", "--label", "test", "--json"];
-    let issued = world.run(issue.into_iter().chain(["--data", data])).exits(0).json();
+    let store = ServerStore::of(&world);
+    store.administer(&world, &["server", "user", "add", "--email", "dev@example.com"], 0);
+    let issue = ["server", "token", "add", "--email", "dev@example.com", "--label", "test"];
+    let issued = store.administer(&world, &issue, 0);
     let token = issued["token"].as_str().unwrap();
 
     let mut command = world.command();

@@ -2,22 +2,19 @@
 #![cfg(target_os = "linux")]
 
 use serde_json::{Value, json};
-use testkit::{Server, World, browser};
+use testkit::{Server, ServerStore, World, browser};
 
 const EMAIL: &str = "dev@example.com";
 const BEA: &str = "bea@example.com";
 
 /// Runs a command on the data of the server.
 fn administer(world: &World, words: &[&str], code: i32) -> Value {
-    let data = world.user_home().join("server-data");
-    let argv = words.iter().copied().chain(["--data", data.to_str().unwrap(), "--json"]);
-    world.run(argv).exits(code).json()
+    ServerStore::of(world).administer(world, words, code)
 }
 
 /// The same as people read it.
 fn text(world: &World, words: &[&str]) -> String {
-    let data = world.user_home().join("server-data");
-    world.run(words.iter().copied().chain(["--data", data.to_str().unwrap()])).exits(0).stdout
+    world.run(words.iter().copied().chain(ServerStore::of(world).options())).exits(0).stdout
 }
 
 #[test]

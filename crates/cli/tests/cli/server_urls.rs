@@ -161,8 +161,8 @@ fn configured_url_keeps_its_spelling_in_the_scope() {
 #[test]
 #[ignore = "needs the recorded data"]
 fn published_cases_give_the_stated_result() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
-    let text = std::fs::read_to_string(root.join("../shared/cases/server-url-shapes/cases.json")).unwrap();
+    let path = testkit::shared().join("cases/server-url-shapes/cases.json");
+    let text = std::fs::read_to_string(path).unwrap();
     let cases: Vec<Value> = serde_json::from_str(&text).unwrap();
     assert!(!cases.is_empty());
     for case in cases {

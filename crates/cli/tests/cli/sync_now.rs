@@ -89,10 +89,10 @@ fn delivery_caches_legacy_count_of_other_teams() {
 #[cfg(unix)]
 mod interrupted {
     use super::*;
+    use crate::worlds::waiting;
     use std::io::{BufRead, BufReader, Read, Write};
     use std::net::{TcpListener, TcpStream};
     use std::process::{Child, Command, Stdio};
-    use testkit::world::{TEAM, USER, session};
 
     /// A delivery in progress, blocked on a server that does not answer.
     struct Delivery {
@@ -142,16 +142,10 @@ mod interrupted {
         let world = fresh();
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        world.write_config(&format!("[sync]\nserver_url = \"{url}\"\n"));
-        world.write_session(&session(&url, USER, TEAM));
+        world.log_in_at(&url);
         world.init_project();
         world.run(["agent", "mission", "create", "tea-timer"]).exits(0);
         (world, listener)
-    }
-
-    fn waiting(world: &World) -> u64 {
-        let status = world.run(["sync", "status", "--json"]).exits(0).json();
-        status["active_queue"]["event_count"].as_u64().unwrap()
     }
 
     #[test]

@@ -24,7 +24,7 @@ fn guide_shows_what_its_commands_print() {
     world.write_session(&Session { access_token: token, ..login });
     world.unset("SPEC_KITTY_ENABLE_SAAS_SYNC");
     for git in ["init --quiet", "config user.name Ada", "config user.email ada@example.org"] {
-        world.run_program("git", git.split(' ')).exits(0);
+        world.git(git.split(' '));
     }
     let path = std::env::var("PATH").unwrap_or_default();
     world.set("PATH", &format!("{}:{path}", binary.parent().unwrap().display()));

@@ -25,6 +25,6 @@ fn install_page_leaves_nothing_behind() {
     run(&world, &steps, &[]);
     assert!(!server.event_ids().is_empty(), "what waited was delivered");
     assert!(!world.root().exists());
-    let left = world.run_program("git", ["config", "--local", "--list"]).exits(0).stdout;
+    let left = world.git(["config", "--local", "--list"]);
     assert!(!left.contains("spec-kitty"), "{left}");
 }

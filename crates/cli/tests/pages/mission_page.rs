@@ -36,7 +36,7 @@ fn missions_page_lists_repository_requirements() {
     assert!(before.contains("`mkdir .kittify`"), "{before}");
 
     let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
-    world.run_program("git", ["init", "--quiet"]).exits(0);
+    world.git(["init", "--quiet"]);
     let list = ["agent", "status", "show"];
     let refused = world.run(list).exits(1);
     assert!(refused.stderr.contains(".kittify"), "{refused:?}");

@@ -10,7 +10,7 @@ use daemon::ownership::{Claim, DaemonOwnership, OwnershipCheck, TakeError};
 use daemon::record::RunFacts;
 use daemon::stop::{StopHistory, StopReason};
 use gate::OwnerReading;
-use identity::{Environment, Home};
+use identity::Home;
 use preflight::owner::read_record;
 use proptest::prelude::*;
 use std::fs;
@@ -49,28 +49,23 @@ const UNUSED_PID: u32 = i32::MAX as u32;
 fn facts(home: &Home) -> RunFacts {
     let scope = Scope::new("https://s", "u@e", "t");
     let foreground = ForegroundIdentity {
-        package_version: "3.3.0".into(),
         executable_path: "/bin/sh".into(),
-        source_path: "/".into(),
-        server_url: Some("https://s".into()),
-        team_or_user: Some("u@e/t".into()),
-        queue_db_path: home.scoped_queue(&scope),
         pid: UNUSED_PID,
+        ..testkit::facts::foreground(&scope, &home.scoped_queue(&scope))
     };
     RunFacts::new(foreground, scope, None)
 }
 
 struct Model {
-    _directory: tempfile::TempDir,
+    _world: testkit::World,
     home: Home,
     daemons: Vec<DaemonOwnership>,
 }
 
 impl Model {
     fn new() -> Self {
-        let directory = tempfile::tempdir().expect("a directory");
-        let home = Home::resolve(&Environment::from_pairs([("HOME", directory.path())])).expect("a home");
-        Self { _directory: directory, home, daemons: Vec::new() }
+        let world = testkit::World::of_library();
+        Self { home: world.home(), _world: world, daemons: Vec::new() }
     }
 
     fn owners(&self) -> Vec<&DaemonOwnership> {

@@ -1,13 +1,14 @@
 //! Only an answer of the protocol is believed: every route, with every answer that is none.
 
+use crate::login::{grant, me};
 use crate::machine::{Machine, User, expired, machine, session};
-use crate::stub::{Reply, Seen, Stub};
 use crate::world::{Ingest, PROJECT, body_row, capture, drain_all, events, logged_in};
 use delivery::auth::{LoginMethod, Revoked, log_in, log_out};
 use delivery::drain::StoppedBy;
 use delivery::probe::{Reachability, SessionState, fetch_login_probe};
 use serde_json::{Value, json};
 use testkit::World;
+use testkit::scripted::{Reply, ScriptedRequest, ScriptedServer};
 
 /// Answer to every request.
 type Answers = Box<dyn Fn() -> Reply + Send + Sync>;
@@ -52,9 +53,9 @@ fn bad_answers() -> Vec<(&'static str, Answers)> {
 }
 
 /// A server that is well but for `route`, which answers badly.
-fn well_but(route: &'static str, bad: Answers) -> Stub {
+fn well_but(route: &'static str, bad: Answers) -> ScriptedServer {
     let ingest = Ingest::default();
-    Stub::start(move |seen: &Seen, _| {
+    ScriptedServer::start(move |seen: &ScriptedRequest, _| {
         if seen.path == route {
             return bad();
         }
@@ -72,16 +73,7 @@ fn device() -> Value {
         "expires_in": 1, "interval": 1})
 }
 
-fn grant() -> Value {
-    json!({"access_token": "acc-9", "refresh_token": "ref-9", "expires_in": 3600, "session_id": "s9"})
-}
-
-fn me() -> Value {
-    json!({"user_id": "u1", "email": "dev@example.com", "teams": [
-        {"id": "PT-1", "name": "Private", "role": "owner", "is_private_teamspace": true}]})
-}
-
-fn with_rows(stub: &Stub) -> World {
+fn with_rows(stub: &ScriptedServer) -> World {
     let machine = logged_in(&stub.url());
     capture(&machine, PROJECT, events(PROJECT, &["e1", "e2"]));
     capture(&machine, PROJECT, vec![body_row(PROJECT, "spec.md", "# Spec\n")]);

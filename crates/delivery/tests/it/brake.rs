@@ -1,7 +1,6 @@
 //! With a server that refuses everything no row is parked and few requests are made; once it accepts, it gets every
 //! row. Invalid rows are parked and hold back no other row.
 
-use crate::stub::{Reply, Seen, Stub};
 use crate::world::{Ingest, PROJECT, body_row, capture, drain_all, events, logged_in};
 use delivery::classify::ServerStopReason;
 use delivery::drain::{DrainReport, StoppedBy};
@@ -9,6 +8,7 @@ use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use testkit::World;
+use testkit::scripted::{Reply, ScriptedRequest, ScriptedServer};
 
 const BATCH: &str = "/api/v1/events/batch/";
 const PUSH: &str = "/api/dossier/push-content/";
@@ -22,10 +22,10 @@ fn is_everything_refused(report: &DrainReport) -> bool {
 }
 
 /// A server that answers `refused` paths by `reply` until it is well.
-fn sick(refused: &'static [&'static str], reply: fn() -> Reply) -> (Stub, Arc<AtomicBool>) {
+fn sick(refused: &'static [&'static str], reply: fn() -> Reply) -> (ScriptedServer, Arc<AtomicBool>) {
     let well = Arc::new(AtomicBool::new(false));
     let ingest = Ingest::default();
-    let stub = Stub::start({
+    let stub = ScriptedServer::start({
         let well = well.clone();
         move |seen, _| match well.load(Ordering::SeqCst) {
             false if refused.contains(&seen.path.as_str()) => reply(),
@@ -109,9 +109,9 @@ fn rows_captured_one_by_one_are_not_parked_one_by_one() {
 }
 
 /// Refuses bodies whose path contains `bad`, and accepts all others.
-fn picky() -> Stub {
+fn picky() -> ScriptedServer {
     let ingest = Ingest::default();
-    Stub::start(move |seen: &Seen, _| {
+    ScriptedServer::start(move |seen: &ScriptedRequest, _| {
         let bad = seen.path == PUSH && seen.json()["artifact_path"].as_str().unwrap().contains("bad");
         if bad { Reply::text(400, "<html>blocked</html>") } else { ingest.answer(seen) }
     })

@@ -1,7 +1,6 @@
 //! The drain, seen from the server and from the queue.
 
 use crate::machine::{Machine, VERSION, session};
-use crate::stub::{Reply, Stub};
 use crate::world::{
     Ingest, OTHER_PROJECT, PROJECT, accepting, batches, body_row, capture, counts, drain_all, egress, event,
     event_text, events, logged_in, try_drain,
@@ -17,6 +16,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use system::FileLock;
 use testkit::World;
+use testkit::scripted::{Reply, ScriptedServer};
 
 const IDS: [&str; 6] = ["e1", "e2", "e3", "e4", "e5", "e6"];
 
@@ -89,7 +89,7 @@ fn one_project_a_batch_and_first_in_first_out_in_each() {
 #[test]
 fn limits_of_the_health_document_are_kept() {
     let ingest = Ingest::limited(4);
-    let stub = Stub::start(move |seen, _| ingest.answer(seen));
+    let stub = ScriptedServer::start(move |seen, _| ingest.answer(seen));
     let machine = logged_in(&stub.url());
     capture(&machine, PROJECT, events(PROJECT, &IDS));
     drain_all(&machine);
@@ -99,7 +99,7 @@ fn limits_of_the_health_document_are_kept() {
 #[test]
 fn too_large_halves_and_delivers_in_order() {
     let ingest = Ingest::default();
-    let stub = Stub::start(move |seen, _| {
+    let stub = ScriptedServer::start(move |seen, _| {
         if seen.path == "/api/v1/events/batch/" && seen.event_ids().len() > 2 {
             return Reply::json(413, json!({"error": "Batch payload exceeds decompressed byte limit"}));
         }
@@ -115,7 +115,7 @@ fn too_large_halves_and_delivers_in_order() {
 
 #[test]
 fn single_event_that_is_too_large_is_parked_with_its_payload() {
-    let stub = Stub::start(|seen, _| match seen.path.as_str() {
+    let stub = ScriptedServer::start(|seen, _| match seen.path.as_str() {
         "/api/v1/events/batch/" => Reply::json(413, json!({"error": "Payload too large"})),
         _ => Ingest::default().answer(seen),
     });
@@ -132,7 +132,7 @@ fn single_event_that_is_too_large_is_parked_with_its_payload() {
 #[test]
 fn bare_400_is_bisected_and_only_the_bad_row_is_parked() {
     let ingest = Ingest::default();
-    let stub = Stub::start(move |seen, _| {
+    let stub = ScriptedServer::start(move |seen, _| {
         if seen.path == "/api/v1/events/batch/" && seen.event_ids().contains(&"e5".to_owned()) {
             return Reply::json(400, json!({"error": "Bad request: field missing"}));
         }
@@ -153,7 +153,7 @@ fn bare_400_is_bisected_and_only_the_bad_row_is_parked() {
 
 #[test]
 fn proxy_that_refuses_everything_does_not_park_the_whole_queue() {
-    let stub = Stub::start(|_, _| Reply::text(400, "<html>blocked</html>"));
+    let stub = ScriptedServer::start(|_, _| Reply::text(400, "<html>blocked</html>"));
     let machine = logged_in(&stub.url());
     let ids: Vec<String> = (0..64).map(|n| format!("e{n:02}")).collect();
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
@@ -166,7 +166,7 @@ fn proxy_that_refuses_everything_does_not_park_the_whole_queue() {
 #[test]
 fn status_400_with_names_parks_those_and_sends_the_others_again() {
     let ingest = Ingest::default();
-    let stub = Stub::start(move |seen, _| {
+    let stub = ScriptedServer::start(move |seen, _| {
         if seen.path == "/api/v1/events/batch/" && seen.event_ids().contains(&"e2".to_owned()) {
             return Reply::json(
                 400,
@@ -184,7 +184,7 @@ fn status_400_with_names_parks_those_and_sends_the_others_again() {
 
 #[test]
 fn rejected_rows_are_parked_and_the_others_delivered() {
-    let stub = Stub::start(|seen, _| match seen.path.as_str() {
+    let stub = ScriptedServer::start(|seen, _| match seen.path.as_str() {
         "/api/v1/events/batch/" => Reply::json(
             200,
             json!({"results": [
@@ -238,7 +238,7 @@ fn row_before_the_cut_over_is_parked_without_blocking() {
 #[test]
 fn status_403_stops_its_project_and_no_other() {
     let ingest = Ingest::default();
-    let stub = Stub::start(move |seen, _| {
+    let stub = ScriptedServer::start(move |seen, _| {
         let forbidden = seen.path == "/api/v1/events/batch/" && seen.event_ids().contains(&"a1".to_owned());
         if forbidden { Reply::json(403, json!({"error": "not yours"})) } else { ingest.answer(seen) }
     });
@@ -270,7 +270,7 @@ fn answers_about_the_whole_stop_and_keep_every_row() {
         (|| Reply::Drop, ServerStopReason::NoAnswer),
     ];
     for (case, reason) in cases {
-        let stub = Stub::start(move |seen, _| match seen.path.as_str() {
+        let stub = ScriptedServer::start(move |seen, _| match seen.path.as_str() {
             "/api/v1/events/batch/" => case(),
             _ => Reply::json(404, json!({})),
         });
@@ -304,7 +304,7 @@ fn unreachable_server_stops_before_any_row_is_touched() {
 
 #[test]
 fn pause_the_server_asks_for_is_kept_by_the_next_drain() {
-    let stub = Stub::start(|seen, n| match (seen.path.as_str(), n) {
+    let stub = ScriptedServer::start(|seen, n| match (seen.path.as_str(), n) {
         ("/api/v1/sync/health/", _) => Reply::json(404, json!({})),
         (_, 1) => Reply::json(429, json!({"error": "slow down"})).with("Retry-After", "600"),
         _ => Ingest::default().answer(seen),
@@ -339,11 +339,14 @@ fn pause_from_a_future_clock_is_ignored() {
 #[test]
 fn refused_token_is_refreshed_once_and_the_batch_sent_again() {
     let ingest = Ingest::default();
-    let stub = Stub::start(move |seen, _| match (seen.path.as_str(), seen.header("authorization")) {
-        ("/oauth/token", _) => Reply::json(200, json!({"access_token": "acc-2", "refresh_token": "ref-2"})),
-        (_, Some("Bearer acc-2")) => ingest.answer(seen),
-        _ => Reply::json(401, json!({"error": "Unauthorized"})),
-    });
+    let stub =
+        ScriptedServer::start(move |seen, _| match (seen.path.as_str(), seen.header("authorization")) {
+            ("/oauth/token", _) => {
+                Reply::json(200, json!({"access_token": "acc-2", "refresh_token": "ref-2"}))
+            }
+            (_, Some("Bearer acc-2")) => ingest.answer(seen),
+            _ => Reply::json(401, json!({"error": "Unauthorized"})),
+        });
     let machine = logged_in(&stub.url());
     capture(&machine, PROJECT, events(PROJECT, &IDS));
     let report = drain_all(&machine);
@@ -353,7 +356,7 @@ fn refused_token_is_refreshed_once_and_the_batch_sent_again() {
 
 #[test]
 fn login_that_a_refresh_does_not_help_stops_and_keeps() {
-    let stub = Stub::start(|seen, _| match seen.path.as_str() {
+    let stub = ScriptedServer::start(|seen, _| match seen.path.as_str() {
         "/oauth/token" => Reply::json(200, json!({"access_token": "acc-2"})),
         _ => Reply::json(401, json!({"error": "Unauthorized"})),
     });
@@ -370,12 +373,12 @@ fn login_that_a_refresh_does_not_help_stops_and_keeps() {
 type Change = Box<dyn Fn() + Send + Sync>;
 
 /// A server that takes two events a batch and lets `change` happen while it answers the first.
-fn changing() -> (Stub, Arc<OnceLock<Change>>) {
+fn changing() -> (ScriptedServer, Arc<OnceLock<Change>>) {
     let change: Arc<OnceLock<Change>> = Arc::default();
     let script = change.clone();
     let ingest = Ingest::limited(2);
     let first = AtomicUsize::new(0);
-    let stub = Stub::start(move |seen, _| {
+    let stub = ScriptedServer::start(move |seen, _| {
         if seen.path == "/api/v1/events/batch/"
             && first.fetch_add(1, Ordering::SeqCst) == 0
             && let Some(change) = script.get()
@@ -456,7 +459,7 @@ fn watcher_can_end_it_between_two_requests() {
         }
     }
     let ingest = Ingest::limited(2);
-    let stub = Stub::start(move |seen, _| ingest.answer(seen));
+    let stub = ScriptedServer::start(move |seen, _| ingest.answer(seen));
     let machine = logged_in(&stub.url());
     capture(&machine, PROJECT, events(PROJECT, &IDS));
     let report = try_drain(&machine, DrainOptions::default(), &mut Impatient(0)).unwrap();
@@ -483,7 +486,7 @@ fn one_drain_at_a_time_per_scope_and_the_holder_is_named() {
 #[test]
 fn drains_that_race_send_every_row_once() {
     let ingest = Ingest::limited(1);
-    let stub = Stub::start(move |seen, _| ingest.answer(seen));
+    let stub = ScriptedServer::start(move |seen, _| ingest.answer(seen));
     let machine = Arc::new(logged_in(&stub.url()));
     capture(&machine, PROJECT, events(PROJECT, &IDS));
     let threads: Vec<_> = (0..3)
@@ -515,7 +518,7 @@ fn without_a_server_or_the_right_issuer_no_drain_starts() {
 
 #[test]
 fn bodies_wait_for_their_event_and_are_parked_when_refused() {
-    let stub = Stub::start(|seen, _| match seen.path.as_str() {
+    let stub = ScriptedServer::start(|seen, _| match seen.path.as_str() {
         "/api/dossier/push-content/" => match seen.json()["artifact_path"].as_str() {
             Some("spec.md") => Reply::json(404, json!({"error": "index_entry_not_found"})),
             Some("plan.md") => Reply::json(400, json!({"error": "field content_hash"})),

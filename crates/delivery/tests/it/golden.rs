@@ -2,8 +2,7 @@
 //!
 //! Reads recordings beside the workspace, when they are there.
 
-use crate::machine::{Machine, session, team};
-use crate::stub::Seen;
+use crate::machine::{Machine, session};
 use crate::world::{accepting, body_of, capture, drain_all, event, logged_in};
 use delivery::classify::{BatchJudgement, ItemVerdict, ServerStopReason, judge_batch};
 use delivery::http::HttpAnswer;
@@ -12,8 +11,8 @@ use queue::NewRow;
 use serde_json::Value;
 use std::path::PathBuf;
 use testkit::World;
-
-const RECORDINGS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/golden/wire");
+use testkit::scripted::ScriptedRequest;
+use testkit::world::team;
 
 struct Recording {
     case: String,
@@ -37,7 +36,7 @@ impl Recording {
 
 /// The recordings of the cases that `wanted` names.
 fn recordings(wanted: impl Fn(&str) -> bool) -> Vec<Recording> {
-    let cases = std::fs::read_dir(RECORDINGS).expect("the recorded data");
+    let cases = std::fs::read_dir(testkit::shared().join("golden/wire")).expect("the recorded data");
     let mut found = Vec::new();
     let mut cases: Vec<PathBuf> = cases.map(|case| case.unwrap().path()).collect();
     cases.sort();
@@ -87,7 +86,7 @@ fn meaning(header: impl Fn(&str) -> Option<String>) -> Vec<Option<String>> {
     ["authorization", "content-type", "content-encoding", "x-team-slug"].into_iter().map(header).collect()
 }
 
-fn assert_same_request(ours: &Seen, theirs: &Recording) {
+fn assert_same_request(ours: &ScriptedRequest, theirs: &Recording) {
     assert_eq!((ours.method.as_str(), ours.path.as_str()), (theirs.method.as_str(), theirs.path.as_str()));
     let headers = meaning(|name| ours.header(name).map(str::to_owned));
     assert_eq!(headers, meaning(|name| theirs.header(name).map(str::to_owned)), "{}", theirs.case);
@@ -136,7 +135,11 @@ fn body_equals_the_reference_s_body() {
         let stub = accepting();
         let machine = recorded_account(&stub.url());
         let sent = theirs.json();
-        capture(&machine, sent["project_uuid"].as_str().unwrap(), vec![body_of(&sent)]);
+        capture(
+            &machine,
+            sent["project_uuid"].as_str().unwrap(),
+            vec![body_of(serde_json::from_value(sent.clone()).unwrap())],
+        );
         drain_all(&machine);
         assert_same_request(&stub.seen_at("/api/dossier/push-content/")[0], theirs);
     }

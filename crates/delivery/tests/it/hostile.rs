@@ -2,9 +2,8 @@
 //! being called a duplicate, and every drain ends.
 
 use crate::machine::{Machine, VERSION};
-use crate::stub::{Reply, Seen, Stub};
 use crate::world::{
-    Ingest, OTHER_PROJECT, PROJECT, body_row, capture, counts, drain_all, egress, events, logged_in,
+    Ingest, OTHER_PROJECT, PROJECT, batches, body_row, capture, counts, drain_all, egress, events, logged_in,
     try_drain,
 };
 use delivery::drain::DrainOptions;
@@ -16,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
+use testkit::scripted::{Reply, ScriptedServer};
 
 /// One way to answer a batch.
 #[derive(Clone, Debug)]
@@ -88,9 +88,9 @@ fn answer_batch(ids: &[String], mood: &Mood, held: &Held) -> Reply {
 }
 
 /// A server that answers its n-th batch in its n-th mood, and takes everything afterwards.
-fn moody(moods: Vec<Mood>, held: Held) -> Stub {
+fn moody(moods: Vec<Mood>, held: Held) -> ScriptedServer {
     let next = Mutex::new(moods.into_iter());
-    Stub::start(move |seen, _| match seen.path.as_str() {
+    ScriptedServer::start(move |seen, _| match seen.path.as_str() {
         "/api/v1/events/batch/" => {
             let mood = next.lock().unwrap().next().unwrap_or(Mood::Take);
             answer_batch(&seen.event_ids(), &mood, &held)
@@ -98,10 +98,6 @@ fn moody(moods: Vec<Mood>, held: Held) -> Stub {
         "/oauth/token" => Reply::json(200, json!({"access_token": "acc-2"})),
         _ => Reply::json(404, json!({"error": "Not found", "error_code": "not_found"})),
     })
-}
-
-fn sent_batches(stub: &Stub) -> Vec<Vec<String>> {
-    stub.seen_at("/api/v1/events/batch/").iter().map(Seen::event_ids).collect()
 }
 
 proptest! {
@@ -139,7 +135,7 @@ proptest! {
         }
         // A row left only if the server has it.
         prop_assert!(left <= held.lock().unwrap().len() as u64);
-        for batch in sent_batches(&stub) {
+        for batch in batches(&stub) {
             let prefixes: BTreeSet<&str> = batch.iter().map(|id| &id[..1]).collect();
             prop_assert_eq!(prefixes.len(), 1, "one project a batch");
             prop_assert!(batch.is_sorted(), "first in, first out: {:?}", batch);
@@ -147,7 +143,7 @@ proptest! {
         // Rows are offered for the first time in the order in which they were captured.
         for (_, ids) in &mine {
             let mut first: Vec<String> = Vec::new();
-            for id in sent_batches(&stub).into_iter().flatten().filter(|id| ids.contains(id)) {
+            for id in batches(&stub).into_iter().flatten().filter(|id| ids.contains(id)) {
                 if !first.contains(&id) { first.push(id); }
             }
             prop_assert!(first.is_sorted(), "{:?}", first);
@@ -163,7 +159,7 @@ fn drain_killed_after_commit_repeats_as_duplicate() {
     let (committed, wait) = mpsc::channel();
     let committed = Mutex::new(Some(committed));
     let script = ingest.clone();
-    let stub = Stub::start(move |seen, _| {
+    let stub = ScriptedServer::start(move |seen, _| {
         let reply = script.answer(seen);
         if seen.path == "/api/v1/events/batch/"
             && let Some(committed) = committed.lock().unwrap().take()

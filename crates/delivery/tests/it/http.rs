@@ -1,24 +1,24 @@
 //! The client against a server that misbehaves.
 
-use crate::stub::{Reply, Stub};
 use delivery::http::{Bearer, Client, ClientSettings, HttpRequest, Payload, SendError};
 use delivery::server_address::ServerAddress;
 use serde_json::json;
 use std::io::Write;
 use std::net::TcpListener;
 use std::time::Duration;
+use testkit::scripted::{Reply, ScriptedServer};
 
 fn client() -> Client {
     Client::new(&ClientSettings::new("9.9.9")).unwrap()
 }
 
-fn at(stub: &Stub) -> ServerAddress {
+fn at(stub: &ScriptedServer) -> ServerAddress {
     ServerAddress::parse(&stub.url()).unwrap()
 }
 
 #[test]
 fn every_request_names_client_and_contract() {
-    let stub = Stub::start(|_, _| Reply::json(200, json!({"ok": true})));
+    let stub = ScriptedServer::start(|_, _| Reply::json(200, json!({"ok": true})));
     let bearer = Bearer::new("acc-1").unwrap();
     let request = HttpRequest { bearer: Some(&bearer), team: Some("pt-1"), ..HttpRequest::get("/a") };
     client().send(&at(&stub), &request).unwrap();
@@ -40,7 +40,7 @@ fn every_request_names_client_and_contract() {
 
 #[test]
 fn any_status_is_an_answer() {
-    let stub = Stub::start(|_, n| {
+    let stub = ScriptedServer::start(|_, n| {
         Reply::json([200, 400, 404, 429, 500][n], json!({"n": n})).with("Retry-After", "7")
     });
     for status in [200, 400, 404, 429, 500] {
@@ -53,10 +53,11 @@ fn any_status_is_an_answer() {
 
 #[test]
 fn redirect_to_another_host_gets_no_request_and_no_token() {
-    let other = Stub::start(|_, _| Reply::json(200, json!({})));
+    let other = ScriptedServer::start(|_, _| Reply::json(200, json!({})));
     let target = other.url();
-    let stub =
-        Stub::start(move |_, _| Reply::text(307, "").with("Location", &format!("{target}/steal?secret=1")));
+    let stub = ScriptedServer::start(move |_, _| {
+        Reply::text(307, "").with("Location", &format!("{target}/steal?secret=1"))
+    });
     let bearer = Bearer::new("acc-1").unwrap();
     for payload in [Payload::Get, Payload::Json(b"{}")] {
         let request = HttpRequest { bearer: Some(&bearer), ..HttpRequest::post("/a", payload) };
@@ -69,7 +70,7 @@ fn redirect_to_another_host_gets_no_request_and_no_token() {
 
 #[test]
 fn redirect_at_the_same_host_is_followed_when_nothing_is_lost() {
-    let stub = Stub::start(|seen, _| match (seen.path.as_str(), seen.method.as_str()) {
+    let stub = ScriptedServer::start(|seen, _| match (seen.path.as_str(), seen.method.as_str()) {
         ("/a", _) => Reply::text(308, "").with("Location", "/a/"),
         ("/old", _) => Reply::text(302, "").with("Location", "/new"),
         ("/loop", _) => Reply::text(307, "").with("Location", "/loop"),
@@ -97,7 +98,7 @@ fn endless_answer_and_gzip_bomb_are_cut_at_the_bound() {
         gz.write_all(&vec![b'a'; 8 << 20]).unwrap();
         gz.finish().unwrap()
     };
-    let stub = Stub::start(move |_, n| match n {
+    let stub = ScriptedServer::start(move |_, n| match n {
         0 => Reply::Answer { status: 200, headers: vec![], body: vec![b'a'; 5000] },
         _ => Reply::Answer {
             status: 200,
@@ -114,7 +115,7 @@ fn endless_answer_and_gzip_bomb_are_cut_at_the_bound() {
 
 #[test]
 fn silence_garbage_and_closed_connection_differ() {
-    let stub = Stub::start(|_, n| match n {
+    let stub = ScriptedServer::start(|_, n| match n {
         0 => Reply::Hang,
         1 => Reply::Raw(b"SSH-2.0-OpenSSH_9\r\n\r\n".to_vec()),
         2 => Reply::Drop,
@@ -162,7 +163,7 @@ fn refused_connection_names_the_port() {
 
 #[test]
 fn team_id_unfit_for_a_header_is_an_error_and_sends_nothing() {
-    let stub = Stub::start(|_, _| Reply::json(200, json!({})));
+    let stub = ScriptedServer::start(|_, _| Reply::json(200, json!({})));
     let request = HttpRequest { team: Some("a\r\nX-Evil: 1"), ..HttpRequest::get("/") };
     let error = client().send(&at(&stub), &request).unwrap_err();
     assert!(matches!(error, SendError::Unsendable { .. }), "{error:?}");
@@ -171,7 +172,7 @@ fn team_id_unfit_for_a_header_is_an_error_and_sends_nothing() {
 
 #[test]
 fn token_that_a_server_repeats_is_masked() {
-    let stub = Stub::start(|seen, _| {
+    let stub = ScriptedServer::start(|seen, _| {
         Reply::text(401, &format!("{{\"error\":\"bad {}\"}}", seen.header("authorization").unwrap()))
     });
     let bearer = Bearer::new("acc-secret-1").unwrap();

@@ -1,7 +1,6 @@
 //! Logging in, out, and from one team to another.
 
 use crate::machine::{Machine, User, machine, machine_with, session};
-use crate::stub::{Reply, Seen, Stub};
 use contract::ExitCode;
 use delivery::auth::{LoginError, LoginMethod, Revoked, SwitchError, log_in, log_out, switch_team};
 use identity::{Config, LoginSource, read_login};
@@ -9,14 +8,15 @@ use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
+use testkit::scripted::{Reply, ScriptedRequest, ScriptedServer};
 
-fn me() -> Value {
+pub fn me() -> Value {
     json!({"user_id": "u1", "email": "Dev@Example.com", "name": "Dev", "teams": [
         {"id": "shared", "name": "Shared", "role": "member", "is_private_teamspace": false},
         {"id": "PT-1", "name": "Private", "role": "owner", "is_private_teamspace": true}]})
 }
 
-fn grant() -> Value {
+pub fn grant() -> Value {
     json!({"access_token": "acc-secret", "refresh_token": "ref-secret", "expires_in": 3600, "session_id": "s9",
         "token_type": "Bearer", "generation": 1})
 }
@@ -27,9 +27,9 @@ fn device() -> Value {
 }
 
 /// A server whose device code is answered by `polls`, one after the other.
-fn server(polls: Vec<Reply>) -> Stub {
+fn server(polls: Vec<Reply>) -> ScriptedServer {
     let polls = Mutex::new(polls.into_iter());
-    Stub::start(move |seen, _| match seen.path.as_str() {
+    ScriptedServer::start(move |seen, _| match seen.path.as_str() {
         "/oauth/device" => Reply::json(200, device()),
         "/oauth/token" => polls.lock().unwrap().next().unwrap_or(Reply::json(200, grant())),
         "/api/v1/me" if seen.header("authorization") == Some("Bearer acc-secret") => Reply::json(200, me()),
@@ -131,7 +131,7 @@ fn login_that_fails_changes_no_file() {
 
 #[test]
 fn unapproved_device_code_expires() {
-    let stub = Stub::start(|seen, _| match seen.path.as_str() {
+    let stub = ScriptedServer::start(|seen, _| match seen.path.as_str() {
         "/oauth/device" => Reply::json(200, device()),
         _ => oauth_error(400, "authorization_pending"),
     });
@@ -147,7 +147,7 @@ fn unapproved_device_code_expires() {
 
 #[test]
 fn page_that_is_no_web_page_is_never_shown() {
-    let stub = Stub::start(|_, _| {
+    let stub = ScriptedServer::start(|_, _| {
         let mut start = device();
         start["verification_uri"] = json!("file:///etc/passwd");
         Reply::json(200, start)
@@ -259,7 +259,7 @@ fn browser_login_probes_its_server_before_the_browser_opens() {
     assert!(matches!(error, LoginError::NoServer { .. }), "{error:?}");
     assert!(user.shown.is_empty() && error.to_string().contains("no server answers"), "{error}");
 
-    let page = Stub::start(|_, _| Reply::text(200, "<html>Please log in</html>"));
+    let page = ScriptedServer::start(|_, _| Reply::text(200, "<html>Please log in</html>"));
     let error = log_in(&machine().context(), Some(&page.url()), LoginMethod::Browser, &mut user).unwrap_err();
     assert!(matches!(error, LoginError::NotAServer { .. }), "{error:?}");
     assert!(user.shown.is_empty() && error.to_string().contains("is no Spec Kitty server"), "{error}");
@@ -284,7 +284,7 @@ fn logout_deletes_first_and_tells_the_issuer() {
     let report = log_out(&machine.context(), true).unwrap();
     assert_eq!((report.had_session, report.revoked), (true, Revoked::Yes));
     assert_eq!(machine.stored(), None);
-    let seen: Vec<Seen> = stub.seen();
+    let seen: Vec<ScriptedRequest> = stub.seen();
     assert_eq!((seen[0].path.as_str(), seen[0].field("token").as_deref()), ("/oauth/revoke", Some("ref-1")));
     assert_eq!(seen[0].header("authorization"), None);
 }
@@ -334,7 +334,7 @@ fn ci_token_and_no_login_cannot_switch_teams() {
 
 #[test]
 fn switch_in_a_session_that_cannot_be_read_names_the_file() {
-    let stub = Stub::start(|_, _| Reply::json(200, json!({})));
+    let stub = ScriptedServer::start(|_, _| Reply::json(200, json!({})));
     let machine = machine();
     machine.configure(&stub.url()).store(&session(&stub.url()));
     let file = machine.context().home.session_file();

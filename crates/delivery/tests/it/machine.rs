@@ -2,13 +2,13 @@
 
 use delivery::DeliveryContext;
 use delivery::auth::{DeviceCode, Flow, Prompt};
-use identity::session::{Team, UnknownKeys};
 use identity::{ConfigEdit, Secret, Session};
 use jiff::{SignedDuration, Timestamp};
 use std::path::PathBuf;
 use std::time::Duration;
 use testkit::World;
 use testkit::tree::snapshot;
+use testkit::world::team;
 
 /// The version that requests of the tests name.
 pub const VERSION: &str = "9.9.9";
@@ -70,10 +70,6 @@ impl Machine for World {
     }
 }
 
-pub fn team(id: &str, private: bool) -> Team {
-    Team { id: id.into(), name: format!("Team {id}"), role: "owner".into(), private }
-}
-
 /// The session file keeps whole microseconds.
 fn now() -> Timestamp {
     Timestamp::from_second(Timestamp::now().as_second()).expect("a time")
@@ -83,23 +79,14 @@ fn now() -> Timestamp {
 pub fn session(issuer: &str) -> Session {
     let now = now();
     Session {
-        user_id: "u1".into(),
-        email: "dev@example.com".into(),
-        name: "Dev".into(),
         teams: vec![team("shared", false), team("PT-1", true), team("PT-2", true)],
-        default_team_id: "PT-1".into(),
         access_token: Secret::new("acc-1"),
         refresh_token: Secret::new("ref-1"),
-        session_id: "s1".into(),
         issued_at: now,
         access_token_expires_at: now + SignedDuration::from_hours(1),
         refresh_token_expires_at: Some(now + SignedDuration::from_hours(24)),
-        scope: "offline_access".into(),
         last_used_at: now,
-        auth_method: "device_code".into(),
-        generation: Some(1),
-        issuer: Some(issuer.to_owned()),
-        unknown: UnknownKeys::default(),
+        ..testkit::world::session(issuer, "dev@example.com", "PT-1")
     }
 }
 

@@ -15,5 +15,4 @@ mod meanwhile;
 mod real_server;
 mod refresh;
 mod routes;
-mod stub;
 mod world;

@@ -1,6 +1,5 @@
 //! Changes and failures while a drain waits for an answer.
 
-use crate::stub::{Reply, Seen, Stub};
 use crate::world::{
     Ingest, PROJECT, batches, body_row, capture, counts, drain_all, egress, event, event_text, events,
     logged_in, try_drain,
@@ -11,6 +10,7 @@ use rusqlite::Connection;
 use serde_json::json;
 use std::sync::{Arc, OnceLock};
 use testkit::World;
+use testkit::scripted::{Reply, ScriptedRequest, ScriptedServer};
 
 const IDS: [&str; 6] = ["e1", "e2", "e3", "e4", "e5", "e6"];
 const BATCH: &str = "/api/v1/events/batch/";
@@ -23,10 +23,12 @@ fn opt_out(home: &Home) {
 }
 
 /// A machine at a server that answers by `script`, which is given the home of the machine.
-fn machine_at(script: impl Fn(&Seen, &Home) -> Reply + Send + Sync + 'static) -> (Stub, World) {
+fn machine_at(
+    script: impl Fn(&ScriptedRequest, &Home) -> Reply + Send + Sync + 'static,
+) -> (ScriptedServer, World) {
     let home: Arc<OnceLock<Home>> = Arc::default();
     let known = home.clone();
-    let stub = Stub::start(move |seen, _| script(seen, known.get().expect("a home")));
+    let stub = ScriptedServer::start(move |seen, _| script(seen, known.get().expect("a home")));
     let machine = logged_in(&stub.url());
     home.set(machine.home()).expect("once");
     (stub, machine)
@@ -75,7 +77,7 @@ fn opt_out_between_two_pieces_holds_the_later_one() {
 }
 
 /// A server that refuses the first token for `path`, and whose user opts out while the token is renewed.
-fn opt_out_at_renewal(path: &'static str) -> (Stub, World) {
+fn opt_out_at_renewal(path: &'static str) -> (ScriptedServer, World) {
     let ingest = Ingest::default();
     machine_at(move |seen, home| match seen.path.as_str() {
         "/oauth/token" => {

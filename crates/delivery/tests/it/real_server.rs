@@ -2,7 +2,6 @@
 
 use crate::machine::{Machine, User, machine, machine_with};
 use crate::world::{body_row, capture, drain_all, event};
-use contract::wire::body;
 use contract::wire::endpoint::{INSPECT_BODIES, INSPECT_EVENTS};
 use delivery::auth::{LoginMethod, Revoked, log_in, log_out};
 use delivery::http::HttpRequest;
@@ -16,6 +15,7 @@ use server::{Admin, Handle, Lifetimes, ServerConfig};
 use std::time::Duration;
 use tempfile::TempDir;
 use testkit::World;
+use testkit::events::{claimed, indexed};
 
 const EMAIL: &str = "dev@example.com";
 const PROJECT: &str = "4a9c9a6e-5d3c-4b52-8f0e-6f4c3a2b1d00";
@@ -71,39 +71,13 @@ fn log_in_by_device(machine: &World, server: &Server) {
     assert_eq!((report.email.as_str(), report.team.unwrap().id.as_str()), (EMAIL, "Team-1"));
 }
 
-fn envelope(id: &str, kind: &str, aggregate: (&str, &str), payload: &Value) -> NewRow {
-    event(
-        json!({
-            "event_id": id, "event_type": kind, "aggregate_id": aggregate.1, "aggregate_type": aggregate.0,
-            "schema_version": "3.0.0", "build_id": "b6fae293-c05d-4536-9006-c6d252528f7e", "payload": payload,
-            "node_id": "a68cb90bc34b", "lamport_clock": 1, "causation_id": null, "correlation_id": id,
-            "timestamp": "2026-05-18T12:00:00+00:00", "team_slug": null, "project_uuid": PROJECT,
-            "project_slug": "demo", "git_branch": "main", "head_commit_sha": null, "repo_slug": null,
-        })
-        .to_string(),
-    )
-}
-
 /// The n-th event id: a ULID.
 fn id(n: usize) -> String {
     format!("01KX00000000000000000{n:05}")
 }
 
 fn status_change(n: usize) -> NewRow {
-    let payload = json!({"mission_slug": MISSION, "wp_id": "WP01", "from_lane": "planned", "to_lane": "claimed",
-        "actor": "dev", "force": false, "reason": null, "review_ref": null, "execution_mode": "worktree", "evidence": null});
-    envelope(&id(n), "WPStatusChanged", ("WorkPackage", "WP01"), &payload)
-}
-
-fn indexed(n: usize, path: &str, content: &str) -> NewRow {
-    let payload = json!({
-        "namespace": {"project_uuid": PROJECT, "mission_slug": MISSION, "target_branch": "main",
-            "mission_type": "software-dev", "manifest_version": "1"},
-        "artifact_id": {"mission_type": "software-dev", "path": path, "artifact_class": "input"},
-        "content_ref": {"hash": body::hash(content.as_bytes()), "algorithm": "sha256"},
-        "indexed_at": "2026-05-18T12:00:00+00:00"});
-    let aggregate = format!("{MISSION}:{path}");
-    envelope(&id(n), "MissionDossierArtifactIndexed", ("MissionDossier", &aggregate), &payload)
+    event(claimed(&id(n), PROJECT, MISSION).to_string())
 }
 
 /// The rows that the server lists.
@@ -122,8 +96,10 @@ fn device_login_delivers_once_across_token_rotation() {
     let context = machine.context();
 
     let mut rows: Vec<NewRow> = (0..5).map(status_change).collect();
-    rows.push(indexed(5, "spec.md", "# Spec\n"));
-    rows.push(envelope(&id(6), "WPStatusChanged", ("WorkPackage", "WP01"), &json!({"wp_id": "WP01"})));
+    rows.push(event(indexed(&id(5), PROJECT, MISSION, "spec.md", "# Spec\n").to_string()));
+    let mut incomplete = claimed(&id(6), PROJECT, MISSION);
+    incomplete["payload"] = json!({"wp_id": "WP01"});
+    rows.push(event(incomplete.to_string()));
     capture(&machine, PROJECT, rows);
     capture(
         &machine,

@@ -1,7 +1,6 @@
 //! The token of a request: refreshed once for the whole machine, and only for its account.
 
 use crate::machine::{Machine, User, expired, machine, machine_with, session};
-use crate::stub::{Reply, Seen, Stub};
 use delivery::auth::{LoginMethod, RefreshError, log_in, switch_team};
 use delivery::http::{Bearer, Client, ClientSettings, HttpRequest};
 use delivery::{TokenError, TokenSource};
@@ -12,15 +11,16 @@ use std::process::Command;
 use std::sync::{Arc, Barrier, Mutex, OnceLock};
 use std::thread;
 use testkit::World;
+use testkit::scripted::{Reply, ScriptedRequest, ScriptedServer};
 
 fn renewed() -> Value {
     json!({"access_token": "acc-2", "refresh_token": "ref-2", "expires_in": 3600, "generation": 2})
 }
 
 /// A server that rotates the refresh token once and refuses the old one afterwards.
-fn rotating() -> Stub {
+fn rotating() -> ScriptedServer {
     let rotated = Mutex::new(false);
-    Stub::start(move |seen, _| {
+    ScriptedServer::start(move |seen, _| {
         let mut rotated = rotated.lock().unwrap();
         match (seen.path.as_str(), seen.field("refresh_token").as_deref()) {
             ("/oauth/token", Some("ref-1")) if !*rotated => {
@@ -35,14 +35,14 @@ fn rotating() -> Stub {
 
 /// Value of the `Authorization` header for a bearer.
 fn shown(bearer: &Bearer) -> String {
-    let stub = Stub::start(|_, _| Reply::json(200, json!({})));
+    let stub = ScriptedServer::start(|_, _| Reply::json(200, json!({})));
     let client = Client::new(&ClientSettings::new("1")).unwrap();
     let to = delivery::server_address::ServerAddress::parse(&stub.url()).unwrap();
     client.send(&to, &HttpRequest { bearer: Some(bearer), ..HttpRequest::get("/") }).unwrap();
     stub.seen()[0].header("authorization").unwrap().to_owned()
 }
 
-fn ready(stub: &Stub, session: &Session) -> World {
+fn ready(stub: &ScriptedServer, session: &Session) -> World {
     let machine = machine();
     machine.configure(&stub.url()).store(session);
     machine
@@ -69,7 +69,7 @@ fn expiring_token_is_refreshed_at_its_issuer_and_stored() {
     let machine = ready(&stub, &almost);
     let context = machine.context();
     assert_eq!(shown(&TokenSource::for_login(&context).unwrap().bearer().unwrap()), "Bearer acc-2");
-    let seen: Vec<Seen> = stub.seen();
+    let seen: Vec<ScriptedRequest> = stub.seen();
     assert_eq!(seen.len(), 1);
     assert_eq!(seen[0].field("grant_type").as_deref(), Some("refresh_token"));
     assert_eq!(
@@ -193,7 +193,7 @@ fn session_refreshed_elsewhere_is_adopted_without_a_request() {
 #[test]
 fn session_the_server_has_ended_is_deleted() {
     for (status, word) in [(400, "invalid_grant"), (401, "session_invalid")] {
-        let stub = Stub::start(move |_, _| Reply::json(status, json!({"error": word})));
+        let stub = ScriptedServer::start(move |_, _| Reply::json(status, json!({"error": word})));
         let machine = ready(&stub, &expired(&stub.url()));
         let context = machine.context();
         let error = TokenSource::for_login(&context).unwrap().bearer().unwrap_err();
@@ -215,7 +215,7 @@ fn failures_that_pass_delete_nothing() {
         || Reply::text(200, "<html>"),
     ];
     for case in cases {
-        let stub = Stub::start(move |_, _| case());
+        let stub = ScriptedServer::start(move |_, _| case());
         let before = expired(&stub.url());
         let machine = ready(&stub, &before);
         let context = machine.context();
@@ -227,10 +227,12 @@ fn failures_that_pass_delete_nothing() {
 }
 
 /// A server that lets another process change the stored session while it answers a refresh.
-fn interrupted(answer: impl Fn() -> Reply + Send + Sync + 'static) -> (Stub, Arc<OnceLock<Change>>) {
+fn interrupted(
+    answer: impl Fn() -> Reply + Send + Sync + 'static,
+) -> (ScriptedServer, Arc<OnceLock<Change>>) {
     let change: Arc<OnceLock<Change>> = Arc::default();
     let script = change.clone();
-    let stub = Stub::start(move |_, _| {
+    let stub = ScriptedServer::start(move |_, _| {
         if let Some(change) = script.get() {
             change();
         }
@@ -315,7 +317,7 @@ fn token_of_an_unknown_or_other_issuer_is_not_sent() {
 #[test]
 fn refresh_token_is_sent_to_its_issuer_only() {
     let issuer = rotating();
-    let other = Stub::start(|_, _| Reply::json(200, json!({})));
+    let other = ScriptedServer::start(|_, _| Reply::json(200, json!({})));
     let machine = machine();
     let port = other.url().rsplit(':').next().unwrap().to_owned();
     std::fs::create_dir_all(machine.home().root()).unwrap();
@@ -397,7 +399,7 @@ fn ci_token_is_sent_as_it_is_and_never_refreshed() {
 fn login_while_another_process_refreshes_wins() {
     let (stub, change) = interrupted(|| Reply::json(200, renewed()));
     let machine = Arc::new(ready(&stub, &expired(&stub.url())));
-    let fresh = Stub::start(|seen, _| match seen.path.as_str() {
+    let fresh = ScriptedServer::start(|seen, _| match seen.path.as_str() {
         "/oauth/device" => Reply::json(
             200,
             json!({"device_code": "d", "user_code": "ABCD", "verification_uri": "https://h.example"}),

@@ -1,10 +1,8 @@
 //! A machine whose account is logged in, whose queue holds rows, and a server that takes them.
 
 use crate::machine::{Machine, VERSION, session};
-use crate::stub::{Reply, Seen, Stub};
 use contract::event::ValidatedEvent;
 use contract::wire::ArtifactBody;
-use contract::wire::body;
 use delivery::drain::{DrainOptions, DrainReport};
 use delivery::{DrainError, DrainProgress, drain};
 use gate::EgressPermit;
@@ -15,6 +13,7 @@ use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::sync::Mutex;
 use testkit::World;
+use testkit::scripted::{Reply, ScriptedRequest, ScriptedServer};
 
 pub const PROJECT: &str = "164b830e-0aa9-486a-80e9-73e0ff9bd516";
 pub const OTHER_PROJECT: &str = "892d6066-b402-45e3-9521-a4ac582672a6";
@@ -66,22 +65,10 @@ pub fn events(project: &str, ids: &[&str]) -> Vec<NewRow> {
 }
 
 pub fn body_row(project: &str, path: &str, content: &str) -> NewRow {
-    body_of(&json!({
-        "project_uuid": project,
-        "mission_slug": "demo-01KRX11M",
-        "target_branch": "main",
-        "mission_type": "software-dev",
-        "manifest_version": "1",
-        "artifact_path": path,
-        "content_hash": body::hash(content.as_bytes()),
-        "hash_algorithm": "sha256",
-        "content_body": content,
-    }))
+    body_of(testkit::events::body(project, "demo-01KRX11M", path, content))
 }
 
-/// A body from the nine fields of its request.
-pub fn body_of(fields: &Value) -> NewRow {
-    let row: ArtifactBody = serde_json::from_value(fields.clone()).unwrap();
+pub fn body_of(row: ArtifactBody) -> NewRow {
     let witness = Witness::File {
         path: format!("/nowhere/{}", row.artifact_path).into(),
         sha256: row.content_hash.clone(),
@@ -123,7 +110,7 @@ impl Ingest {
         }
     }
 
-    pub fn answer(&self, seen: &Seen) -> Reply {
+    pub fn answer(&self, seen: &ScriptedRequest) -> Reply {
         match seen.path.as_str() {
             "/api/v1/sync/health/" => {
                 Reply::json(200, json!({"status": "ok", "sync_ingress": {"limits": self.limits}}))
@@ -153,12 +140,12 @@ impl Ingest {
 }
 
 /// A well-behaved server.
-pub fn accepting() -> Stub {
+pub fn accepting() -> ScriptedServer {
     let ingest = Ingest::default();
-    Stub::start(move |seen, _| ingest.answer(seen))
+    ScriptedServer::start(move |seen, _| ingest.answer(seen))
 }
 
 /// The batches that a server saw, each as its event ids.
-pub fn batches(stub: &Stub) -> Vec<Vec<String>> {
-    stub.seen_at("/api/v1/events/batch/").iter().map(Seen::event_ids).collect()
+pub fn batches(stub: &ScriptedServer) -> Vec<Vec<String>> {
+    stub.seen_at("/api/v1/events/batch/").iter().map(ScriptedRequest::event_ids).collect()
 }

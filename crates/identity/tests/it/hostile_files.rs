@@ -5,8 +5,7 @@ use crate::world::{set_mode, time, today};
 use identity::credentials::read_credentials;
 use identity::lamport::draw;
 use identity::login::read_login_at;
-use identity::session::{Team, UnknownKeys};
-use identity::{Config, Environment, ProjectIdentity, Secret, Session, SessionStore};
+use identity::{Config, Environment, ProjectIdentity, Session, SessionStore};
 use proptest::prelude::*;
 use std::fs;
 use std::path::PathBuf;
@@ -34,28 +33,11 @@ fn full_world() -> World {
     let world = World::of_library();
     world.write_config("[sync]\nserver_url = \"https://h.invalid\"\n[sync.projects.none]\nenabled = false\n");
     let session = Session {
-        user_id: "u".to_owned(),
-        email: "dev@example.com".to_owned(),
-        name: "n".to_owned(),
-        teams: vec![Team {
-            id: "T".to_owned(),
-            name: "T".to_owned(),
-            role: "owner".to_owned(),
-            private: true,
-        }],
-        default_team_id: "T".to_owned(),
-        access_token: Secret::new("a"),
-        refresh_token: Secret::new("r"),
-        session_id: "s".to_owned(),
-        issued_at: time("2026-11-22T09:00:00Z"),
         access_token_expires_at: time("2026-11-22T10:00:00Z"),
         refresh_token_expires_at: None,
-        scope: "offline_access".to_owned(),
-        last_used_at: time("2026-11-22T09:00:00Z"),
-        auth_method: "device_code".to_owned(),
         generation: None,
         issuer: None,
-        unknown: UnknownKeys::default(),
+        ..testkit::world::session("", "dev@example.com", "T")
     };
     SessionStore::new(&world.home(), machine()).write(&session).expect("a session");
     world.write(

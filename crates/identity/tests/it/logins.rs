@@ -1,18 +1,18 @@
 //! The active login and the state root of each kind of home, and proof that reading changes nothing.
 
-use crate::world::{environment_with, home_variable, set_mode, time, today};
+use crate::world::{environment_with, set_mode, time, today};
 use data_encoding::BASE64URL_NOPAD;
 use identity::login::read_login_at;
-use identity::session::{Team, UnknownKeys};
 use identity::{
-    AuthAbsence, BuildInfo, CardUse, Config, Environment, Home, Login, LoginSource, Secret, Session,
-    SessionStore, observe_foreground, refresh_card,
+    AuthAbsence, BuildInfo, CardUse, Config, Environment, Home, Login, LoginSource, Session, SessionStore,
+    observe_foreground, refresh_card,
 };
 use std::fs;
 use std::path::Path;
 use system::Machine;
 use testkit::World;
 use testkit::tree::snapshot;
+use testkit::world::{HOME_VARIABLE, team};
 
 const CREDENTIALS: &str = "[user]\nusername = \"Old@Example.com\"\n[server]\nurl = \"https://old.invalid\"\n";
 const CONFIG: &str = "[sync]\nserver_url = \"https://h.invalid\"\n";
@@ -22,30 +22,11 @@ fn machine() -> Machine {
 }
 
 fn session() -> Session {
-    let team = |id: &str, private| Team {
-        id: id.to_owned(),
-        name: id.to_owned(),
-        role: "owner".to_owned(),
-        private,
-    };
     Session {
-        user_id: "user-1".to_owned(),
-        email: "Dev@Example.com".to_owned(),
-        name: "Dev".to_owned(),
         teams: vec![team("shared", false), team("Mine", true), team("Other", true)],
-        default_team_id: "shared".to_owned(),
-        access_token: Secret::new("access"),
-        refresh_token: Secret::new("refresh"),
-        session_id: "session-1".to_owned(),
-        issued_at: time("2026-11-22T09:00:00Z"),
         access_token_expires_at: time("2026-11-22T10:00:00Z"),
-        refresh_token_expires_at: Some(time("2027-11-22T10:00:00Z")),
-        scope: "offline_access".to_owned(),
-        last_used_at: time("2026-11-22T09:00:00Z"),
-        auth_method: "device_code".to_owned(),
         generation: None,
-        issuer: Some("https://h.invalid".to_owned()),
-        unknown: UnknownKeys::default(),
+        ..testkit::world::session("https://h.invalid", "Dev@Example.com", "shared")
     }
 }
 
@@ -328,7 +309,7 @@ fn asking_leaves_every_home_byte_identical() {
 }
 
 fn a_login_in(user_home: &Path) -> Option<String> {
-    let environment = Environment::from_pairs([(home_variable(), user_home)]);
+    let environment = Environment::from_pairs([(HOME_VARIABLE, user_home)]);
     let home = Home::resolve(&environment).expect("a home");
     fs::create_dir_all(home.root()).expect("a directory");
     fs::write(home.config_file(), CONFIG).expect("a config");
@@ -363,7 +344,7 @@ fn linked_home_has_the_queue_of_the_real_one() {
     log_in(&world, &session());
     let link = world.user_home().join("link");
     std::os::unix::fs::symlink(world.user_home(), &link).expect("a link");
-    let linked = Home::resolve(&crate::world::environment_of(&link)).expect("a home");
+    let linked = Home::resolve(&Environment::from_pairs([(HOME_VARIABLE, &link)])).expect("a home");
     let build = BuildInfo { version: "3.3.0".to_owned(), commit: None, release: true };
     let queue = |home: &Home| {
         let config = Config::read(home).expect("a config");

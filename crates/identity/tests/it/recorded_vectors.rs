@@ -74,7 +74,7 @@ fn session_of_the_reference_decrypts_and_other_keys_do_not() {
     let vector = recorded_json("vectors/session-crypto-vector.json");
     let files = recorded("vectors/session-store");
     let world = World::of_library();
-    crate::world::copy_tree(&files, &world.home().auth_dir());
+    testkit::tree::copy(&files, &world.home().auth_dir()).unwrap();
     crate::world::set_mode(&world.home().session_file(), 0o600);
     let session =
         SessionStore::new(&world.home(), recorded_machine()).read().expect("readable").expect("a session");

@@ -2,7 +2,6 @@
 //! be unreadable.
 
 use crate::world::{set_mode, time, today};
-use identity::session::{Team, UnknownKeys};
 use identity::{CardUse, Config, Secret, Session, SessionError, SessionStore};
 use std::fs;
 use std::time::Duration;
@@ -15,28 +14,10 @@ fn machine() -> Machine {
 
 fn session(email: &str) -> Session {
     Session {
-        user_id: "user-1".to_owned(),
-        email: email.to_owned(),
-        name: "Name".to_owned(),
-        teams: vec![Team {
-            id: "Team-One".to_owned(),
-            name: "One".to_owned(),
-            role: "owner".to_owned(),
-            private: true,
-        }],
-        default_team_id: "Team-One".to_owned(),
-        access_token: Secret::new("access"),
         refresh_token: Secret::new(format!("refresh of {email}")),
-        session_id: "session-1".to_owned(),
-        issued_at: time("2026-11-22T09:00:00Z"),
         access_token_expires_at: time("2026-11-22T10:00:00Z"),
-        refresh_token_expires_at: Some(time("2027-11-22T10:00:00Z")),
-        scope: "offline_access".to_owned(),
-        last_used_at: time("2026-11-22T09:00:00Z"),
-        auth_method: "device_code".to_owned(),
         generation: Some(3),
-        issuer: Some("https://issuer.invalid".to_owned()),
-        unknown: UnknownKeys::default(),
+        ..testkit::world::session("https://issuer.invalid", email, "Team-One")
     }
 }
 
@@ -303,6 +284,6 @@ print(list(file), session["email"], session["generation"], session["issued_at"],
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(
         String::from_utf8_lossy(&output.stdout).trim(),
-        "['version', 'nonce', 'ciphertext'] a@example.com 3 2026-11-22T09:00:00+00:00 Team-One"
+        "['version', 'nonce', 'ciphertext'] a@example.com 3 2026-05-18T12:00:00+00:00 Team-One"
     );
 }

@@ -19,6 +19,16 @@ fn types(events: &[Value]) -> Vec<&str> {
     events.iter().map(|event| event["event_type"].as_str().unwrap()).collect()
 }
 
+/// A captured mission with a committed spec and a plan.
+fn planned(world: &World) -> String {
+    let slug = create_captured(world).mission_slug;
+    world.write(format!("kitty-specs/{slug}/spec.md"), SPEC);
+    world.git(["add", "kitty-specs"]);
+    world.git(["commit", "-q", "-m", "spec"]);
+    world.write(format!("kitty-specs/{slug}/plan.md"), PLAN);
+    slug
+}
+
 #[test]
 fn create_captures_each_fact_once_under_its_row_id() {
     let world = World::new();
@@ -70,11 +80,7 @@ fn clock_values_ascend_over_commands() {
 #[test]
 fn only_documents_that_changed_are_captured_again() {
     let world = World::new();
-    let slug = create_captured(&world).mission_slug;
-    world.write(format!("kitty-specs/{slug}/spec.md"), SPEC);
-    world.git(["add", "kitty-specs"]);
-    world.git(["commit", "-q", "-m", "spec"]);
-    world.write(format!("kitty-specs/{slug}/plan.md"), PLAN);
+    let slug = planned(&world);
     let first = world.captured(|outgoing| world.setup_plan(&slug, Some(outgoing))).unwrap();
     assert!(first.capture.captured.unwrap().events > 0);
     let mut bodies = world.bodies();
@@ -152,11 +158,7 @@ fn project_that_is_opted_out_works_locally() {
 #[test]
 fn hook_that_refuses_leaves_no_fact_waiting() {
     let world = World::new();
-    let slug = create_captured(&world).mission_slug;
-    world.write(format!("kitty-specs/{slug}/spec.md"), SPEC);
-    world.git(["add", "kitty-specs"]);
-    world.git(["commit", "-q", "-m", "spec"]);
-    world.write(format!("kitty-specs/{slug}/plan.md"), PLAN);
+    let slug = planned(&world);
     world.write(".git/hooks/commit-msg", "#!/bin/sh\nexit 1\n");
     #[cfg(unix)]
     std::fs::set_permissions(

@@ -1,7 +1,7 @@
 //! Commits beside concurrent ones: no other commit is reverted, and finished work stays.
 #![cfg(unix)]
 
-use super::finalize::{finalize, with_tasks};
+use super::tasks::{mark, ready};
 use super::world::World;
 use mission::Result;
 use mission::command::mark_status;
@@ -25,20 +25,7 @@ fn hook(world: &World, name: &str, text: &str) {
 }
 
 fn tick(world: &World, slug: &str) -> Result<mark_status::Marking> {
-    let project = world.project();
-    let request = mark_status::MarkStatusRequest {
-        mission: Some(slug.to_owned()),
-        ids: vec!["T001".into()],
-        status: "done".into(),
-        commit: None,
-    };
-    mark_status::plan(&project, &request, &world.clock)?.apply(&project, None, &world.clock)
-}
-
-fn ready(world: &World) -> String {
-    let slug = with_tasks(world);
-    finalize(world, &slug).unwrap();
-    slug
+    mark(world, slug, &["T001"], "done")
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Missions of the current releases, written as those releases write them.
 
+use super::tasks::{self, mark, moved};
 use super::world::World;
 use mission::command::decision::{self, CloseRequest, Closing, OpenRequest};
 use mission::command::{finalize, mark_status, move_task};
@@ -39,29 +40,11 @@ fn world() -> World {
 }
 
 fn to(lane: &str) -> move_task::MoveTaskRequest {
-    move_task::MoveTaskRequest {
-        mission: Some(MISSION.into()),
-        wp_id: "WP01".into(),
-        to: lane.into(),
-        agent: Some("claude".into()),
-        ..Default::default()
-    }
-}
-
-fn moved(world: &World, request: &move_task::MoveTaskRequest) -> Result<move_task::Moved> {
-    let project = world.project();
-    move_task::plan(&project, request, &world.clock)?.apply(&project, None, &world.clock)
+    move_task::MoveTaskRequest { agent: Some("claude".into()), ..tasks::to(MISSION, lane) }
 }
 
 fn marked(world: &World, ids: &[&str], status: &str) -> Result<mark_status::Marking> {
-    let request = mark_status::MarkStatusRequest {
-        mission: Some(MISSION.into()),
-        ids: ids.iter().map(|id| (*id).to_owned()).collect(),
-        status: status.into(),
-        commit: None,
-    };
-    let project = world.project();
-    mark_status::plan(&project, &request, &world.clock)?.apply(&project, None, &world.clock)
+    mark(world, MISSION, ids, status)
 }
 
 /// The rows behind the first `known`.

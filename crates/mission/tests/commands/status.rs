@@ -1,5 +1,6 @@
 //! Boards of missions that other releases wrote, and of damaged ones.
 
+use super::emit::to;
 use super::world::World;
 use mission::Lane;
 use mission::command::emit;
@@ -77,13 +78,7 @@ fn mission_of_a_current_release_is_shown_and_moved() {
     assert_eq!(board.work_packages[0].actor.as_deref(), Some("claude"));
     let [warning] = &board.warnings[..] else { panic!("{:?}", board.warnings) };
     assert!(warning.contains("line 5 has the kind `future`: written by a newer version"), "{warning}");
-    let request = emit::EmitRequest {
-        mission: Some(MISSION.into()),
-        wp_id: "WP01".into(),
-        to: "in_progress".into(),
-        actor: "claude".into(),
-        ..Default::default()
-    };
+    let request = emit::EmitRequest { actor: "claude".into(), ..to(MISSION, "in_progress") };
     assert_eq!(world.emit(&request, None).unwrap().to_lane, Lane::InProgress);
     let text = world.read(format!("kitty-specs/{MISSION}/status.events.jsonl"));
     assert!(text.starts_with(&current_log()) && text.lines().count() == 6, "{text}");
@@ -120,13 +115,7 @@ fn damaged_file_warns_and_stops_only_writing() {
     }
     assert_eq!(world.read(&stored), "{\"of\": \"the whole log\"}");
     world.write(format!("kitty-specs/{MISSION}/meta.json"), "{}");
-    let request = emit::EmitRequest {
-        mission: Some(MISSION.into()),
-        wp_id: "WP01".into(),
-        to: "in_progress".into(),
-        actor: "claude".into(),
-        ..Default::default()
-    };
+    let request = emit::EmitRequest { actor: "claude".into(), ..to(MISSION, "in_progress") };
     let refused = world.emit(&request, None).unwrap_err();
     assert_eq!(refused.code().name(), "LOG_DAMAGED");
     assert_eq!(world.read(format!("kitty-specs/{MISSION}/status.events.jsonl")), torn);

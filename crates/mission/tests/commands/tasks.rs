@@ -3,12 +3,12 @@ use super::world::World;
 use mission::command::{add_history, mark_status, move_task, status};
 use mission::{Lane, MissionError, Result};
 
-fn moved(world: &World, request: &move_task::MoveTaskRequest) -> Result<move_task::Moved> {
+pub(crate) fn moved(world: &World, request: &move_task::MoveTaskRequest) -> Result<move_task::Moved> {
     let project = world.project();
     move_task::plan(&project, request, &world.clock)?.apply(&project, None, &world.clock)
 }
 
-fn to(slug: &str, lane: &str) -> move_task::MoveTaskRequest {
+pub(crate) fn to(slug: &str, lane: &str) -> move_task::MoveTaskRequest {
     move_task::MoveTaskRequest {
         mission: Some(slug.into()),
         wp_id: "WP01".into(),
@@ -18,7 +18,7 @@ fn to(slug: &str, lane: &str) -> move_task::MoveTaskRequest {
     }
 }
 
-fn mark(world: &World, slug: &str, ids: &[&str], status: &str) -> Result<mark_status::Marking> {
+pub(crate) fn mark(world: &World, slug: &str, ids: &[&str], status: &str) -> Result<mark_status::Marking> {
     let project = world.project();
     let ids = ids.iter().map(|id| (*id).to_owned()).collect();
     let request = mark_status::MarkStatusRequest {
@@ -30,7 +30,7 @@ fn mark(world: &World, slug: &str, ids: &[&str], status: &str) -> Result<mark_st
     mark_status::plan(&project, &request, &world.clock)?.apply(&project, None, &world.clock)
 }
 
-fn ready(world: &World) -> String {
+pub(crate) fn ready(world: &World) -> String {
     let slug = with_tasks(world);
     finalize(world, &slug).unwrap();
     slug

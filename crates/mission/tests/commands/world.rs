@@ -10,12 +10,10 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use tempfile::TempDir;
 
 /// The world of one test.
 pub(crate) struct World {
-    _directory: TempDir,
+    base: testkit::World,
     pub(crate) root: PathBuf,
     pub(crate) home: Home,
     pub(crate) environment: Environment,
@@ -31,20 +29,13 @@ pub(crate) const SPEC: &str =
 
 impl World {
     pub(crate) fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let base = directory.path().canonicalize().unwrap();
-        let (root, user) = (base.join("repo"), base.join("user"));
-        std::fs::create_dir_all(root.join(".kittify")).unwrap();
-        std::fs::create_dir_all(&user).unwrap();
+        let mut base = testkit::World::of_library();
         let identity = data_encoding::BASE64URL_NOPAD.encode(b"dev@example.com|team-PRIV-01");
-        let environment = Environment::from_pairs([
-            ("HOME", user.to_str().unwrap()),
-            ("SPEC_KITTY_TOKEN", &format!("skp_{identity}.secret")),
-            ("SPEC_KITTY_SERVER_URL", "https://example.invalid"),
-            ("USER", "dev"),
-        ]);
-        let home = Home::resolve(&environment).unwrap();
-        let world = Self { _directory: directory, root, home, environment, clock: Clock::system() };
+        base.set("SPEC_KITTY_TOKEN", &format!("skp_{identity}.secret"));
+        base.set("SPEC_KITTY_SERVER_URL", testkit::world::SERVER).set("USER", "dev");
+        let (root, home, environment) = (base.work().to_owned(), base.home(), base.environment());
+        std::fs::create_dir_all(root.join(".kittify")).unwrap();
+        let world = Self { base, root, home, environment, clock: Clock::system() };
         world.git(["init", "-q", "-b", "main"]);
         world.git(["config", "user.name", "Dev"]);
         world.git(["config", "user.email", "dev@example.com"]);
@@ -56,9 +47,7 @@ impl World {
     }
 
     pub(crate) fn git<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> String {
-        let out = Command::new("git").args(arguments).current_dir(&self.root).output().unwrap();
-        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-        String::from_utf8(out.stdout).unwrap()
+        self.base.git(arguments)
     }
 
     pub(crate) fn project(&self) -> Project {

@@ -3,20 +3,14 @@
 use mission::command::status::{materialize, show};
 use mission::{Clock, Project};
 use serde_json::Value;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
+use testkit::world::git;
 
 const MISSION: &str = "demo-search-01M8J3Y3";
 const BRANCH: &str = "kitty/mission-demo-search-01M8J3Y3";
 
 fn fixtures() -> PathBuf {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared")).join("current/fixtures")
-}
-
-fn git(directory: &Path, arguments: &[&str]) -> String {
-    let out = Command::new("git").args(arguments).current_dir(directory).output().unwrap();
-    assert!(out.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&out.stderr));
-    String::from_utf8(out.stdout).unwrap()
+    testkit::shared().join("current/fixtures")
 }
 
 /// A clone of the bundle, with the branch in a worktree when that is asked for.

@@ -5,12 +5,7 @@ use mission::{Clock, Project};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::Command;
-
-pub(super) fn git(root: &Path, arguments: &[&str]) {
-    let run = Command::new("git").args(arguments).current_dir(root).output().unwrap();
-    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
-}
+use testkit::world::git;
 
 pub(super) fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
@@ -223,11 +218,10 @@ fn validating_writes_nothing_and_judges_what_would_be_done() {
         let project = Project::read(&root.path().canonicalize().unwrap()).unwrap();
         let request = FinalizeRequest { mission: Some(case.mission.clone()), ..Default::default() };
         let judged = validate(&project, &request);
-        let status =
-            Command::new("git").args(["status", "--porcelain"]).current_dir(root.path()).output().unwrap();
+        let status = git(root.path(), &["status", "--porcelain"]);
         // The judgement agrees with the plan: the other test compares the plan with the record.
         let planned = plan(&project, &request, &Clock::system());
-        if judged.is_ok() != planned.is_ok() || !status.stdout.is_empty() {
+        if judged.is_ok() != planned.is_ok() || !status.is_empty() {
             differing.push(format!("{}: {:?}", case.mission, judged.err().map(|error| error.to_string())));
         }
     }

@@ -19,17 +19,13 @@ mod transitions;
 
 use serde_json::Value;
 use std::path::{Path, PathBuf};
+use testkit::shared;
 
 /// One mission with what the reference computed from it.
 struct Case {
     mission: String,
     directory: PathBuf,
     expected: Value,
-}
-
-/// The recorded data.
-fn shared() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared"))
 }
 
 /// The cases of one oracle.

@@ -1,15 +1,11 @@
 use mission::merge::{Driver, Sides, merge};
 use serde_json::Value;
-use std::path::Path;
 
 /// Every recorded merge of logs gives the same log, or is a conflict here as well.
 #[test]
 #[ignore = "needs the recorded data"]
 fn merged_logs_equal_those_of_the_reference() {
-    let recorded = Path::new(concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../../../shared/current/oracle/cases/merge-cases.json"
-    ));
+    let recorded = testkit::shared().join("current/oracle/cases/merge-cases.json");
     let recorded: Value = serde_json::from_slice(&std::fs::read(recorded).unwrap()).unwrap();
     let cases = recorded["cases"].as_array().unwrap();
     assert!(cases.len() >= 7, "{} cases", cases.len());

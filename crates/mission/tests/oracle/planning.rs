@@ -529,7 +529,7 @@ fn boards_of_work_packages_are_those_of_3_2_7() {
 fn recorded_case(name: &str) -> (tempfile::TempDir, Project) {
     let root = tempfile::tempdir().unwrap();
     super::finalize::copy(&super::shared().join("cases").join(name), root.path());
-    super::finalize::git(root.path(), &["init", "-q", "-b", "main"]);
+    testkit::world::git(root.path(), &["init", "-q", "-b", "main"]);
     let project = Project::read(&root.path().canonicalize().unwrap()).unwrap();
     (root, project)
 }

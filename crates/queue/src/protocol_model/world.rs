@@ -2,13 +2,12 @@
 
 use crate::consent::Hold;
 use contract::wire::EventStatus;
-use contract::{Consent, FileNumbers, ForegroundIdentity, LegacyRowCounts, OwnerRecord, Scope};
+use contract::{Consent, FileNumbers, Scope};
 use gate::{
-    ActiveQueueFacts, Facts, LegacyFacts, LockFileFacts, LockState, LoginFacts, OwnerFacts, OwnerReading,
-    Policy, RecordedProcess, ResolvedPaths,
+    Facts, LockFileFacts, LockState, OwnerFacts, OwnerReading, Policy, RecordedProcess, ResolvedPaths,
 };
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
+use std::path::PathBuf;
 
 /// Rows of the model. Row 0 is the legacy one.
 pub(super) const ROWS: usize = 3;
@@ -327,75 +326,34 @@ impl Queue {
 
 /// The facts of a machine on which only these things vary.
 fn facts(account: Account, record: Option<(Account, u8)>, runs: bool, lock: u8, legacy_rows: u64) -> Facts {
-    let numbers = |lock: u8| FileNumbers { device: 1, inode: u64::from(lock) };
-    let queue_of = |account: Account| format!("/h/queues/{account:?}.db");
-    let scope = account.scope();
+    let numbers = |lock: u8| Some(FileNumbers { device: 1, inode: u64::from(lock) });
+    let queue_of = |account: Account| PathBuf::from(format!("/h/queues/{account:?}.db"));
     let reading = record.map_or(OwnerReading::Absent, |(owner, its_lock)| {
-        let owner_scope = owner.scope();
-        OwnerReading::Readable(Box::new(OwnerRecord {
-            pid: 4242,
-            port: 50_000,
-            token: contract::owner_record::TOKEN_MARKER.into(),
-            package_version: "3.3.0".into(),
-            executable_path: "/opt/bin/spec-kitty".into(),
-            source_checkout_path: "/opt".into(),
-            server_url: owner_scope.server().into(),
-            auth_principal: Some(owner_scope.principal().into()),
-            auth_team: Some(owner_scope.team().into()),
-            auth_scope: None,
-            queue_db_path: queue_of(owner).into(),
-            started_at: "2026-05-18T12:00:00+00:00".into(),
-            instance: Some(contract::owner_record::OwnerInstance {
-                record_version: 1,
-                instance_id: "01K".into(),
-                boot_id: None,
-                process_start_ticks: None,
-                queue_id: Some(format!("{owner:?}")),
-                lock: Some(numbers(its_lock)),
-            }),
-        }))
+        let mut record =
+            testkit::facts::owner_record(&owner.scope(), &queue_of(owner), &format!("{owner:?}"));
+        if let Some(instance) = &mut record.instance {
+            instance.lock = numbers(its_lock);
+        }
+        OwnerReading::Readable(Box::new(record))
     });
-    Facts {
-        foreground: ForegroundIdentity {
-            package_version: "3.3.0".into(),
-            executable_path: "/opt/bin/spec-kitty".into(),
-            source_path: "/opt".into(),
-            server_url: Some(scope.server().into()),
-            team_or_user: Some(scope.team_or_user()),
-            queue_db_path: queue_of(account).into(),
-            pid: 7,
-        },
-        login: LoginFacts {
-            team_id: Some(scope.team().into()),
-            private_teams: vec![scope.team().into()],
-            scope: Some(scope),
-            authenticated: true,
-            absent: None,
-        },
-        owner: OwnerFacts {
-            resolved: record.map(|(owner, _)| ResolvedPaths {
-                executable: "/opt/bin/spec-kitty".into(),
-                source: "/opt".into(),
-                queue_db: queue_of(owner).into(),
-            }),
-            reading,
-            lock: if runs { LockState::Held } else { LockState::Free },
-            lock_file: Some(LockFileFacts {
-                path: "/h/sync/daemon/owner.lock".into(),
-                numbers: Some(numbers(lock)),
-                links: 1,
-            }),
-            process: if runs { RecordedProcess::SyncDaemon } else { RecordedProcess::Gone },
-            ..OwnerFacts::absent("/h/sync/daemon/owner.json")
-        },
-        stray: None,
-        legacy: LegacyFacts {
-            path: "/h/queue.db".into(),
-            in_scope: LegacyRowCounts { event_rows: legacy_rows, ..LegacyRowCounts::default() },
-            ..LegacyFacts::default()
-        },
-        active: ActiveQueueFacts { path: queue_of(account).into(), queue_id: Some(format!("{account:?}")) },
-        faults: Vec::new(),
-        observed_at: Instant::now(),
-    }
+    let queue_id = Some(format!("{account:?}"));
+    let mut facts = testkit::facts::coherent(&account.scope(), &queue_of(account), queue_id);
+    facts.owner = OwnerFacts {
+        resolved: record.map(|(owner, _)| ResolvedPaths {
+            executable: "/opt/bin/spec-kitty".into(),
+            source: "/opt".into(),
+            queue_db: queue_of(owner),
+        }),
+        reading,
+        lock: if runs { LockState::Held } else { LockState::Free },
+        lock_file: Some(LockFileFacts {
+            path: "/h/sync/daemon/owner.lock".into(),
+            numbers: numbers(lock),
+            links: 1,
+        }),
+        process: if runs { RecordedProcess::SyncDaemon } else { RecordedProcess::Gone },
+        ..facts.owner
+    };
+    facts.legacy.in_scope.event_rows = legacy_rows;
+    facts
 }

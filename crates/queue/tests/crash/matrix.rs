@@ -1,7 +1,7 @@
 //! The crash matrix: a process is killed at every fault point. Afterwards every acknowledged row is there, none is
 //! there twice after the next run, and none is under another account.
 
-use crate::stage::{PREPARED_TOGETHER, Stage, assert_migrated, legacy_of_two, lines, once, unnamed};
+use crate::stage::{PREPARED_TOGETHER, assert_migrated, legacy_of_two, lines, once, unnamed};
 use crate::support::*;
 use crate::victim::{Act, perform};
 use queue::fault_point::FaultPoint;
@@ -39,7 +39,7 @@ fn points_of(act: fn(&Act) -> bool) -> impl Iterator<Item = FaultPoint> {
 fn stage() -> (tempfile::TempDir, Stage) {
     let dir = tempfile::tempdir().expect("a directory");
     let stage = Stage::at(&dir.path().join(".spec-kitty"));
-    fs_err::create_dir_all(&stage.root).expect("a home");
+    fs_err::create_dir_all(stage.root()).expect("a home");
     (dir, stage)
 }
 
@@ -71,7 +71,7 @@ fn killed_capture_loses_no_acknowledged_or_logged_row() {
         stage.retry(&scope());
         assert_eq!(stage.waiting(&scope()), once(earlier.iter().copied().chain(OURS), 'c'), "{point:?}");
         assert_eq!(stage.count(&scope(), "body_upload_queue"), 1, "{point:?}");
-        assert!(!stage.queue(&other_scope()).exists() && !stage.legacy().exists(), "{point:?}");
+        assert!(!stage.scoped(&other_scope()).exists() && !stage.legacy().exists(), "{point:?}");
     }
 }
 

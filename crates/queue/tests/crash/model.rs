@@ -1,7 +1,7 @@
 //! Random histories of one machine against a model of a few sets. After every step the files hold what
 //! the model predicts, whichever process died on the way.
 
-use crate::stage::{Fact, Stage};
+use crate::stage::Fact;
 use crate::support::*;
 use crate::victim::{Act, perform};
 use contract::Scope;
@@ -301,7 +301,7 @@ fn take(step: &Step, stage: &Stage, model: &mut Model) {
             model.park(*account);
         }
         Step::Retry { account } => {
-            if stage.queue(&scopes()[*account]).exists() {
+            if stage.scoped(&scopes()[*account]).exists() {
                 stage.retry(&scopes()[*account]);
             }
             model.retry(*account);
@@ -318,7 +318,7 @@ fn compare(stage: &Stage, model: &Model) -> Result<(), TestCaseError> {
         prop_assert_eq!(stage.waiting(scope), waiting, "waiting of {}", scope);
         let parked = once(&mut account.parked.iter().map(|(fact, _)| fact.clone()));
         prop_assert_eq!(stage.parked(scope), parked, "parked of {}", scope);
-        if stage.queue(scope).exists() {
+        if stage.scoped(scope).exists() {
             let delivered: BTreeSet<String> = account.delivered.iter().map(|(key, _)| key.clone()).collect();
             prop_assert_eq!(stage.delivered(scope), delivered, "receipts of {}", scope);
             prop_assert_eq!(stage.count(scope, "receipts"), account.delivered.len() as i64);

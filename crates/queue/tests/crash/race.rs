@@ -1,6 +1,6 @@
 //! Processes that do the same at the same instant.
 
-use crate::stage::{Stage, lines};
+use crate::stage::lines;
 use crate::support::*;
 use crate::victim::{Act, end, go, start};
 use rusqlite::Connection;

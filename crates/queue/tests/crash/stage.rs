@@ -4,8 +4,8 @@
 use crate::support::*;
 use contract::Scope;
 use queue::{
-    Capacity, Capture, Captured, Cure, MigrationReport, NewRow, Outbox, QueueError, RowOutcome, Settled,
-    Unparked, Unsettled, Witness, Writer,
+    Capacity, Capture, Captured, Cure, MigrationReport, NewRow, QueueError, RowOutcome, Settled, Unparked,
+    Unsettled, Witness, Writer,
 };
 use rusqlite::Connection;
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,57 +18,24 @@ const MISSION: &str = "kitty-widgets";
 /// Most rows of a long capture that are prepared in one transaction.
 pub const PREPARED_TOGETHER: usize = 1000;
 
-/// A home of one machine, shared by several processes.
-#[derive(Clone, Debug)]
-pub struct Stage {
-    pub root: PathBuf,
-}
-
 /// A row as the tests distinguish it: its key, and whether its content is that of a capture or of a legacy
 /// row.
 pub type Fact = (String, char);
 
 impl Stage {
-    pub fn at(root: &Path) -> Self {
-        Self { root: root.to_owned() }
-    }
-
-    pub fn legacy(&self) -> PathBuf {
-        self.root.join("queue.db")
-    }
-
-    pub fn queue(&self, scope: &Scope) -> PathBuf {
-        self.root.join("queues").join(scope.queue_file_name())
-    }
-
     /// The mission's canonical log.
     pub fn log(&self) -> PathBuf {
-        self.root.join("status.events.jsonl")
+        self.root().join("status.events.jsonl")
     }
 
     /// One line for each row that a process has acknowledged.
     pub fn acks(&self) -> PathBuf {
-        self.root.join("acks")
+        self.root().join("acks")
     }
 
     /// One line for each row that was sent.
     pub fn wire(&self) -> PathBuf {
-        self.root.join("wire")
-    }
-
-    /// No id: a permit for any file that is there when it is opened.
-    fn facts(&self, scope: &Scope) -> gate::Facts {
-        let path = self.queue(scope);
-        let id = queue::observe_active(&path).ok().and_then(|active| active.queue_id);
-        facts(scope, &path, &self.legacy(), id)
-    }
-
-    pub fn cure(&self, scope: &Scope) -> Cure {
-        Cure::open(&cure_permit(self.facts(scope))).expect("a cure")
-    }
-
-    pub fn outbox(&self, scope: &Scope) -> Outbox {
-        Outbox::open(&egress_permit(self.facts(scope))).expect("an outbox")
+        self.root().join("wire")
     }
 
     /// Captures events and bodies as a command does: prepare, append to the log, confirm, acknowledge.
@@ -154,19 +121,19 @@ impl Stage {
 
     /// Puts every parked row back that can be.
     pub fn retry(&self, scope: &Scope) -> Unparked {
-        let rows = queue::observe_parked(&self.queue(scope), i64::MIN, usize::MAX).expect("parked");
+        let rows = queue::observe_parked(&self.scoped(scope), i64::MIN, usize::MAX).expect("parked");
         let ids: Vec<i64> = rows.into_iter().map(|row| row.id).collect();
         self.cure(scope).retry_parked(&ids, |_| Vec::new()).expect("retried")
     }
 
     /// Number of times that each fact waits in the scope's queue DB.
     pub fn waiting(&self, scope: &Scope) -> BTreeMap<Fact, u32> {
-        self.facts_in(&self.queue(scope), "SELECT event_id, data FROM queue")
+        self.facts_in(&self.scoped(scope), "SELECT event_id, data FROM queue")
     }
 
     /// Number of times that each fact is parked there.
     pub fn parked(&self, scope: &Scope) -> BTreeMap<Fact, u32> {
-        self.facts_in(&self.queue(scope), "SELECT key, payload FROM parked WHERE kind = 0")
+        self.facts_in(&self.scoped(scope), "SELECT key, payload FROM parked WHERE kind = 0")
     }
 
     /// Number of times that each fact lies in the legacy queue DB.
@@ -192,7 +159,7 @@ impl Stage {
 
     /// Keys with a receipt.
     pub fn delivered(&self, scope: &Scope) -> BTreeSet<String> {
-        self.texts(&self.queue(scope), "SELECT key FROM receipts WHERE kind = 0 AND outcome <> 'dropped'")
+        self.texts(&self.scoped(scope), "SELECT key FROM receipts WHERE kind = 0 AND outcome <> 'dropped'")
     }
 
     /// One column of a file.
@@ -204,7 +171,7 @@ impl Stage {
 
     /// Rows of a table of the scope's queue DB; none when there is no file.
     pub fn count(&self, scope: &Scope, table: &str) -> i64 {
-        let path = self.queue(scope);
+        let path = self.scoped(scope);
         if path.exists() { count(&Connection::open(path).expect("a database"), table) } else { 0 }
     }
 }
@@ -266,5 +233,5 @@ pub fn assert_migrated(stage: &Stage, after: &str) {
     assert_eq!(stage.in_legacy(), once(["01X"], 'l'), "{after}: what is others' stays");
     let legacy = Connection::open(stage.legacy()).expect("a database");
     assert_eq!((count(&legacy, "body_upload_queue"), count(&legacy, "claims")), (1, 0), "{after}");
-    assert!(!stage.queue(&other_scope()).exists(), "{after}");
+    assert!(!stage.scoped(&other_scope()).exists(), "{after}");
 }

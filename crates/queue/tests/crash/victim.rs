@@ -1,7 +1,7 @@
 //! Processes that perform one act and may be killed in it: this test binary, started for one test that no other
 //! caller runs.
 
-use crate::stage::Stage;
+use crate::support::Stage;
 use contract::Scope;
 use queue::fault_point::{FaultPoint, VARIABLE};
 use serde_json::{Value, json};
@@ -62,7 +62,8 @@ impl Act {
 /// Starts a process that performs `act` on a signal.
 pub fn start(stage: &Stage, scope: &Scope, act: &Act, fault: Option<FaultPoint>) -> Child {
     let parts = [scope.server(), scope.principal(), scope.team()];
-    let told = json!({ "root": stage.root.to_str().expect("a path"), "scope": parts, "act": act.to_json() });
+    let told =
+        json!({ "root": stage.root().to_str().expect("a path"), "scope": parts, "act": act.to_json() });
     let mut command = Command::new(std::env::current_exe().expect("this binary"));
     command.args(["--ignored", "--exact", "victim::performs_what_it_was_started_for", "--nocapture"]);
     command.env(ACT, told.to_string()).env_remove(VARIABLE);

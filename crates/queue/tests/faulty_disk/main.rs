@@ -13,7 +13,7 @@ mod support;
 use contract::ExitCode;
 use faults::{Fault, arm, disarm, install};
 use queue::{QueueError, QueueFile, observe_health};
-use stage::{Stage, assert_migrated, legacy_of_two, lines, once, unnamed};
+use stage::{assert_migrated, legacy_of_two, lines, once, unnamed};
 use std::collections::BTreeMap;
 use support::*;
 
@@ -35,7 +35,7 @@ fn with_each_failure(
             let mut failures = 0;
             loop {
                 let dir = tempfile::tempdir().expect("a directory");
-                copy_tree(template.path(), dir.path());
+                testkit::tree::copy(template.path(), dir.path()).expect("a copy");
                 let stage = Stage::at(dir.path());
                 arm(fault, failures, lasting);
                 let outcome = attempt(&stage);
@@ -63,7 +63,7 @@ fn assert_clear(outcome: &Result<(), QueueError>, at: &str) {
 }
 
 fn assert_whole(stage: &Stage, at: &str) {
-    for (path, which) in [(stage.queue(&scope()), QueueFile::Active), (stage.legacy(), QueueFile::Legacy)] {
+    for (path, which) in [(stage.scoped(&scope()), QueueFile::Active), (stage.legacy(), QueueFile::Legacy)] {
         assert_eq!(observe_health(&path, which), Ok(None), "{at}");
     }
 }
@@ -147,17 +147,4 @@ fn no_space_is_called_by_its_name_with_what_to_do() {
         assert!(remedy.starts_with("free space on the file system of "), "{remedy}");
     }
     assert_eq!(lines(&stage.log()).len(), 1, "it shows before the local write");
-}
-
-fn copy_tree(from: &std::path::Path, to: &std::path::Path) {
-    fs_err::create_dir_all(to).expect("a directory");
-    for entry in fs_err::read_dir(from).expect("a listing") {
-        let entry = entry.expect("an entry");
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy_tree(&entry.path(), &target);
-        } else {
-            fs_err::copy(entry.path(), &target).expect("copied");
-        }
-    }
 }

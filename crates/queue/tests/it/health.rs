@@ -462,10 +462,10 @@ fn open_files_are_made_private_when_written() {
     open(&path, 0o666);
     open(&home.legacy(), 0o644);
     open(&queues, 0o755);
-    open(&home.root(), 0o777);
+    open(home.root(), 0o777);
     home.cure(&scope()).migrate(&mut ()).expect("migrated");
     assert_eq!((mode(&path), mode(&home.legacy())), (0o600, 0o600));
-    assert_eq!((mode(&queues), mode(&home.root())), (0o700, 0o700));
+    assert_eq!((mode(&queues), mode(home.root())), (0o700, 0o700));
 }
 
 #[test]

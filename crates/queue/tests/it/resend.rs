@@ -1,7 +1,6 @@
 //! Sent bytes: kept with the receipts, dropped oldest first, and sent again.
 
 use crate::support::*;
-use contract::wire::ArtifactBody;
 use contract::wire::receipts::ReceiptState;
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -11,6 +10,7 @@ use queue::{
 };
 use std::io::Write as _;
 use std::ops::Range;
+use testkit::gzip;
 
 const SINCE_EVER: ResendSelection = ResendSelection::Since(0);
 
@@ -20,12 +20,6 @@ fn record(outbox: &mut Outbox, outcomes: &[Outcome], sent: SentBytes<'_>) {
 
 fn all(which: ResendSelection) -> Resend {
     Resend { which, project: None, mission: Vec::new() }
-}
-
-fn pack(text: &str) -> Vec<u8> {
-    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
-    gzip.write_all(text.as_bytes()).expect("memory");
-    gzip.finish().expect("memory")
 }
 
 /// Delivers every waiting event in one request each of `size`; the bytes are the stored ones.
@@ -43,7 +37,7 @@ fn deliver_events(home: &Home, keep: Keep, size: usize) -> usize {
         }
         let outcomes: Vec<_> =
             batch.rows.iter().map(|row| (row.row, row.digest, RowOutcome::Delivered)).collect();
-        record(&mut outbox, &outcomes, SentBytes { packed: &pack(&text), spans: &spans });
+        record(&mut outbox, &outcomes, SentBytes { packed: &gzip(text.as_bytes()), spans: &spans });
         delivered += outcomes.len();
     }
     delivered
@@ -53,21 +47,9 @@ fn deliver_bodies(home: &Home) {
     let mut outbox = home.outbox(&scope());
     let batch = outbox.read_bodies(PLENTY, &everybody_in, &SkipSet::default(), f64::MAX).expect("read");
     for row in batch.expect("bodies").rows {
-        let body = &row.body;
-        let json = serde_json::to_string(&ArtifactBody {
-            project_uuid: body.project_uuid.clone(),
-            mission_slug: body.mission_slug.clone(),
-            target_branch: body.target_branch.clone(),
-            mission_type: body.mission_type.clone(),
-            manifest_version: body.manifest_version.clone(),
-            artifact_path: body.artifact_path.clone(),
-            content_hash: body.content_hash.clone(),
-            hash_algorithm: body.hash_algorithm.clone(),
-            content_body: body.content_body.clone(),
-        })
-        .expect("json");
+        let json = serde_json::to_string(&row.body).expect("json");
         let spans = [(row.row, 0..json.len())];
-        let sent = SentBytes { packed: &pack(&json), spans: &spans };
+        let sent = SentBytes { packed: &gzip(json.as_bytes()), spans: &spans };
         record(&mut outbox, &[(row.row, row.digest, RowOutcome::Delivered)], sent);
     }
 }
@@ -135,7 +117,7 @@ fn differing_sent_bytes_keep_both_receipts_true() {
     let sent = row.data.replace("\"team_slug\": null", "\"team_slug\": \"team-PRIV-01\"");
     assert_ne!(sent, row.data);
     let spans = [(row.row, 0..sent.len())];
-    let bytes = SentBytes { packed: &pack(&sent), spans: &spans };
+    let bytes = SentBytes { packed: &gzip(sent.as_bytes()), spans: &spans };
     record(&mut outbox, &[(row.row, row.digest, RowOutcome::Delivered)], bytes);
     drop(outbox);
     home.cure(&scope()).resend(&all(SINCE_EVER), &no_opt_in).expect("queued");

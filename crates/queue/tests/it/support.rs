@@ -2,61 +2,53 @@
 
 use contract::event::ValidatedEvent;
 use contract::wire::ArtifactBody;
-use contract::{Consent, ForegroundIdentity, Scope};
-use gate::{
-    ActiveQueueFacts, CapturePermit, CurePermit, EgressPermit, Facts, LegacyFacts, LoginFacts, OwnerFacts,
-    Policy,
-};
+use contract::{Consent, Scope};
+use gate::{CapturePermit, CurePermit, EgressPermit, Facts, Policy};
 use queue::{BatchLimits, Capacity, Capture, NewRow, Place, Witness, Writer};
 use rusqlite::Connection;
 use serde_json::json;
-use sha2::{Digest as _, Sha256};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+pub use testkit::reference_queue::REFERENCE_TABLES;
+use testkit::reference_queue::add_failure;
 
 pub const PROJECT: &str = "164b830e-0aa9-486a-80e9-73e0ff9bd516";
 pub const OTHER_PROJECT: &str = "8a4a7da6-a97c-4bb4-893a-b31664abfee4";
 pub const PLENTY: BatchLimits = BatchLimits { rows: 1_000, bytes: 64 * 1024 * 1024 };
 
-/// A temporary home.
-pub struct Home {
-    pub dir: tempfile::TempDir,
+/// The state root of a home of one machine, shared by several processes.
+#[derive(Clone, Debug)]
+pub struct Stage {
+    root: PathBuf,
 }
 
-impl Home {
-    pub fn new() -> Self {
-        Self { dir: tempfile::tempdir().expect("a temporary directory") }
+impl Stage {
+    pub fn at(root: &Path) -> Self {
+        Self { root: root.to_owned() }
     }
 
-    pub fn root(&self) -> PathBuf {
-        self.dir.path().join(".spec-kitty")
+    pub fn root(&self) -> &Path {
+        &self.root
     }
 
     pub fn legacy(&self) -> PathBuf {
-        self.root().join("queue.db")
+        self.root.join("queue.db")
     }
 
     pub fn scoped(&self, scope: &Scope) -> PathBuf {
-        self.root().join("queues").join(scope.queue_file_name())
-    }
-
-    /// Copies a directory of the recorded fixtures over the home.
-    pub fn copy_from(&self, fixture: &Path) {
-        copy_tree(fixture, &self.root());
+        self.root.join("queues").join(scope.queue_file_name())
     }
 
     /// Facts of a coherent machine, with the active queue as it is.
     pub fn facts(&self, scope: &Scope) -> Facts {
-        let queue_path = self.scoped(scope);
+        let path = self.scoped(scope);
         // Busy is a result of its own (exit 69): the caller tries again.
-        let active = loop {
-            match queue::observe_active(&queue_path) {
-                Ok(active) => break active,
+        let id = loop {
+            match queue::observe_active(&path) {
                 Err(queue::ObserveError::Busy(_)) => {}
-                Err(error) => panic!("{error}"),
+                active => break active.ok().and_then(|active| active.queue_id),
             }
         };
-        facts(scope, &queue_path, &self.legacy(), active.queue_id)
+        facts(scope, &path, &self.legacy(), id)
     }
 
     pub fn capture_permit(&self, scope: &Scope) -> CapturePermit {
@@ -82,6 +74,32 @@ impl Home {
     pub fn outbox(&self, scope: &Scope) -> queue::Outbox {
         queue::Outbox::open(&self.egress_permit(scope)).expect("an outbox")
     }
+}
+
+/// A temporary home.
+pub struct Home {
+    pub dir: tempfile::TempDir,
+    stage: Stage,
+}
+
+impl std::ops::Deref for Home {
+    type Target = Stage;
+
+    fn deref(&self) -> &Stage {
+        &self.stage
+    }
+}
+
+impl Home {
+    pub fn new() -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        Self { stage: Stage::at(&dir.path().join(".spec-kitty")), dir }
+    }
+
+    /// Copies a directory of the recorded fixtures over the home.
+    pub fn copy_from(&self, fixture: &Path) {
+        testkit::tree::copy(fixture, self.root()).expect("a copy");
+    }
 
     /// A raw look at a database.
     pub fn sql(&self, path: &Path) -> Connection {
@@ -90,30 +108,9 @@ impl Home {
 }
 
 pub fn facts(scope: &Scope, queue_path: &Path, legacy_path: &Path, queue_id: Option<String>) -> Facts {
-    Facts {
-        foreground: ForegroundIdentity {
-            package_version: "0.0.0".into(),
-            executable_path: "/bin/spec-kitty".into(),
-            source_path: "/".into(),
-            server_url: Some(scope.server().to_owned()),
-            team_or_user: Some(scope.team_or_user()),
-            queue_db_path: queue_path.into(),
-            pid: 1,
-        },
-        login: LoginFacts {
-            scope: Some(scope.clone()),
-            authenticated: true,
-            team_id: Some(scope.team().to_uppercase()),
-            absent: None,
-            private_teams: Vec::new(),
-        },
-        owner: OwnerFacts::absent("/owner.json"),
-        stray: None,
-        legacy: LegacyFacts { path: legacy_path.into(), ..LegacyFacts::default() },
-        active: ActiveQueueFacts { path: queue_path.into(), queue_id },
-        faults: Vec::new(),
-        observed_at: Instant::now(),
-    }
+    let mut facts = testkit::facts::coherent(scope, queue_path, queue_id);
+    facts.legacy.path = legacy_path.into();
+    facts
 }
 
 #[allow(clippy::disallowed_methods)]
@@ -159,17 +156,7 @@ pub fn event_of(id: &str, event_type: &str, payload: serde_json::Value) -> Valid
 }
 
 pub fn body(path: &str, text: &str) -> ArtifactBody {
-    ArtifactBody {
-        project_uuid: PROJECT.into(),
-        mission_slug: "kitty-widgets".into(),
-        target_branch: "main".into(),
-        mission_type: "software-dev".into(),
-        manifest_version: "1".into(),
-        artifact_path: path.into(),
-        content_hash: data_encoding::HEXLOWER.encode(&Sha256::digest(text)),
-        hash_algorithm: "sha256".into(),
-        content_body: text.into(),
-    }
+    testkit::events::body(PROJECT, "kitty-widgets", path, text)
 }
 
 /// Rows with a witness that is not there.
@@ -204,29 +191,17 @@ pub fn everybody_out(_: &Place) -> Consent {
     Consent::OptedOut
 }
 
+pub fn legacy_failure(conn: &Connection, project: &str, path: &str) {
+    add_failure(conn, project, path);
+}
+
 pub fn count(conn: &Connection, table: &str) -> i64 {
     conn.query_row(&format!("SELECT COUNT(*) FROM {table}"), [], |row| row.get(0)).expect("a count")
 }
 
 /// The recorded fixtures.
 pub fn fixtures() -> PathBuf {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/fixtures/disk");
-    assert!(path.is_dir(), "the recorded data is missing: {}", path.display());
-    path
-}
-
-fn copy_tree(from: &Path, to: &Path) {
-    fs_err::create_dir_all(to).expect("a directory");
-    for entry in fs_err::read_dir(from).expect("a listing") {
-        let entry = entry.expect("an entry");
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy_tree(&entry.path(), &target);
-        } else {
-            // Not a copy of the mode: the fixtures are read-only.
-            fs_err::write(&target, fs_err::read(entry.path()).expect("bytes")).expect("a file");
-        }
-    }
+    testkit::shared().join("fixtures/disk")
 }
 
 /// Creates a legacy queue DB with the reference's tables.
@@ -260,16 +235,3 @@ pub fn legacy_body(conn: &Connection, project: &str, path: &str) {
     )
     .expect("a body");
 }
-
-pub fn legacy_failure(conn: &Connection, project: &str, path: &str) {
-    conn.execute(
-        "INSERT INTO body_upload_failure_log(project_uuid, mission_slug, target_branch, mission_type,
-            manifest_version, artifact_path, content_hash, size_bytes, failure_reason, first_failed_at, last_failed_at)
-         VALUES (?1, 'm', 'main', 'software-dev', '1', ?2, 'h', 4, 'bad_request', 1.5, 2.5)",
-        [project, path],
-    )
-    .expect("a failure");
-}
-
-/// Tables that the reference creates.
-pub const REFERENCE_TABLES: &str = include_str!("../../../../testkit/src/reference_tables.sql");

@@ -1,7 +1,7 @@
 //! Attacks of the first account.
 
 use crate::client::{self, connect_from, exchange, request};
-use crate::world::{self, EMAIL, TEAM, World, body_of, event, indexed};
+use crate::world::{EMAIL, TEAM, World, body_of, event, indexed};
 use crate::{ATTACKER, Attack};
 use contract::wire::{endpoint, oauth};
 use serde_json::json;
@@ -9,6 +9,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::LazyLock;
 use std::time::Duration;
+use testkit::gzip;
 
 /// Sends a batch one byte at a time, just fast enough not to be silent.
 pub(crate) fn slow_upload(attack: &Attack, number: usize) {
@@ -160,7 +161,7 @@ pub(crate) fn thousand() -> Vec<serde_json::Value> {
 }
 
 pub(crate) fn replay(attack: &Attack, number: usize) {
-    let body = world::gzip(json!({ "events": thousand() }).to_string().as_bytes());
+    let body = gzip(json!({ "events": thousand() }).to_string().as_bytes());
     post_batches(attack, number, &attack.token, TEAM, "gzip", &body);
 }
 
@@ -177,7 +178,7 @@ pub(crate) fn revoked_token(attack: &Attack, number: usize) {
 /// A gigabyte of blanks, packed to a megabyte.
 pub(crate) fn bomb(attack: &Attack, number: usize) {
     static BOMB: LazyLock<Vec<u8>> = LazyLock::new(|| {
-        let member = world::gzip(&vec![b' '; 16 * 1024 * 1024]);
+        let member = gzip(&vec![b' '; 16 * 1024 * 1024]);
         member.repeat(64)
     });
     post_batches(attack, number, &attack.token, TEAM, "gzip", &BOMB);
@@ -189,7 +190,7 @@ pub(crate) fn nested(attack: &Attack, number: usize) {
     let in_a_payload =
         json!({ "events": [event(1)] }).to_string().replace("\"demo\"", &format!("{open}{close}"));
     let body = if number.is_multiple_of(2) { whole } else { in_a_payload };
-    post_batches(attack, number, &attack.token, TEAM, "gzip", &world::gzip(body.as_bytes()));
+    post_batches(attack, number, &attack.token, TEAM, "gzip", &gzip(body.as_bytes()));
 }
 
 pub(crate) fn refresh_replay(attack: &Attack, number: usize) {

@@ -1,11 +1,13 @@
 //! Pages of a store with many events.
 
-use crate::events::{PER_BATCH, gzip, id, text};
+use crate::events::{PER_BATCH, text};
 use crate::process::{EMAIL, ServerProcess, account, exchange};
 use crate::{Database, client, databases};
 use contract::wire::endpoint;
 use sha2::{Digest, Sha256};
 use std::time::Instant;
+use testkit::events::common_id;
+use testkit::gzip;
 
 /// Requests of each page.
 const REQUESTS: usize = 50;
@@ -34,7 +36,7 @@ pub(crate) fn measure(database: Database, rows: usize) {
             "inspection, page of 10 of a project",
             inspect(format!("limit=10&after={}&project={PROJECT}", rows / 2)),
         ),
-        ("inspection, one event by its id", inspect(format!("event_id={}", id(rows / 3)))),
+        ("inspection, one event by its id", inspect(format!("event_id={}", common_id(rows / 3)))),
         ("overview", page("/")),
         ("missions", page("/missions")),
         ("missions, page in the middle", page(&format!("/missions?before={middle}-{middle}"))),
@@ -165,7 +167,7 @@ fn fill_sqlite(directory: &std::path::Path, rows: usize) {
         let EventSpan { offset, length, digest } = &spans[at];
         event
             .execute(rusqlite::params![
-                id(n),
+                common_id(n),
                 project,
                 digest,
                 [7_u8; 16],

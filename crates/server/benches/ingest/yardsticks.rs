@@ -1,11 +1,12 @@
 //! Yardsticks: rates of the bare databases.
 
-use crate::events::{EVENTS, gzip, text};
+use crate::events::{EVENTS, text};
 use crate::{CONNECTIONS, Database, Stopwatch, Yardstick, databases};
 use rusqlite::{Connection, params};
 use serde_json::Value;
 use server::Admin;
 use std::sync::Mutex;
+use testkit::gzip;
 use tokio_postgres::{Client, NoTls};
 
 /// Bare SQLite storing ids and bytes, with one commit a batch.

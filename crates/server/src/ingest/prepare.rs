@@ -345,6 +345,7 @@ mod tests {
     use crate::store::TeamKey;
     use axum::http::StatusCode;
     use axum::response::IntoResponse;
+    use testkit::gzip;
 
     fn status(result: Result<JudgedBatch, HttpRefusal>) -> StatusCode {
         result.err().map_or(StatusCode::OK, |refusal| refusal.into_response().status())
@@ -369,12 +370,6 @@ mod tests {
         });
         let most_bytes = limits.bytes_per_batch;
         batch(Submission { bytes, encoding, most_bytes, teams: teams.collect(), unpacked: None }, limits)
-    }
-
-    fn gzip(bytes: &[u8]) -> Vec<u8> {
-        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-        encoder.write_all(bytes).unwrap();
-        encoder.finish().unwrap()
     }
 
     #[test]

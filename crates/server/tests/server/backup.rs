@@ -77,7 +77,7 @@ fn damaged_backup_replaces_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("backup.db");
     back_up(world.data.path(), &file).unwrap();
-    let other = super::world::gzip(json!({ "events": [event(7)] }).to_string().as_bytes());
+    let other = testkit::gzip(json!({ "events": [event(7)] }).to_string().as_bytes());
     rusqlite::Connection::open(&file).unwrap().execute("UPDATE blocks SET packed = ?1", [other]).unwrap();
     world.stop();
     let refused = restore(world.data.path(), &file, true).unwrap_err();

@@ -1,13 +1,14 @@
 //! Releases up to 3.2.7, recognised by a header: what they leave out and add, and which answers they survive.
 
 use super::client::{Answer, send};
-use super::world::{PROJECT, TEAM, World, body_of, event, gzip, indexed, statuses};
+use super::world::{PROJECT, TEAM, World, body_of, event, indexed, statuses};
 use contract::wire::endpoint;
 use serde_json::{Value, json};
 use server::{Lifetimes, ServerLimits};
 use std::io::Write;
 use std::net::TcpStream;
 use std::time::Duration;
+use testkit::gzip;
 
 const PROTOCOL: (&str, &str) = (endpoint::SYNC_PROTOCOL_HEADER, endpoint::SYNC_PROTOCOL_VERSION);
 

@@ -183,15 +183,18 @@ fn unread_answers_use_their_account_s_share() {
     let browser = Browser::sign_in(&world, EMAIL, &world.secret);
     let path = format!("{}?content=1", endpoint::INSPECT_BODIES);
     let authorization = format!("Bearer {slow}");
-    let bytes = request(world.address(), "GET", &path, &[("Authorization", &authorization)], &[]);
-    let held: Vec<_> = (0..2)
-        .map(|_| {
-            let mut stream = connect(&world);
+    // Two answers of which only the beginning is read.
+    let unread = |world: &World| -> Vec<_> {
+        let bytes = request(world.address(), "GET", &path, &[("Authorization", &authorization)], &[]);
+        let answers = (0..2).map(|_| {
+            let mut stream = connect(world);
             stream.write_all(&bytes).unwrap();
             stream.read_exact(&mut [0; 12]).unwrap();
             stream
-        })
-        .collect();
+        });
+        answers.collect()
+    };
+    let held = unread(&world);
     assert_eq!(world.get(&slow, &path).status, 429);
     assert_eq!(world.get(&quick, &path).status, 200);
     let missions = browser.get("/missions").text();
@@ -210,15 +213,7 @@ fn unread_answers_use_their_account_s_share() {
     world.stop();
     world.change_limits(|limits| limits.progress_grace = Duration::from_millis(300));
     world.start();
-    let bytes = request(world.address(), "GET", &path, &[("Authorization", &authorization)], &[]);
-    let _held: Vec<_> = (0..2)
-        .map(|_| {
-            let mut stream = connect(&world);
-            stream.write_all(&bytes).unwrap();
-            stream.read_exact(&mut [0; 12]).unwrap();
-            stream
-        })
-        .collect();
+    let _held = unread(&world);
     assert!(until(|| (world.get(&slow, &path).status == 200).then_some(())).is_some());
 }
 

@@ -1,13 +1,14 @@
 //! Events: accepted once, answered each, refused for the right reason.
 
 use super::client::send;
-use super::world::{EMAIL, PROJECT, TEAM, World, event, gzip, statuses};
+use super::world::{EMAIL, PROJECT, TEAM, World, event, statuses};
 use contract::wire::endpoint;
 use flate2::read::MultiGzDecoder;
 use serde_json::{Value, json};
 use server::{Lifetimes, ServerLimits};
 use std::collections::BTreeMap;
 use std::io::Read;
+use testkit::gzip;
 
 #[test]
 fn event_is_stored_once_in_any_spelling() {

@@ -1,10 +1,11 @@
 //! Machines and rejected events, as the pages show them.
 
 use super::browser::Browser;
-use super::world::{EMAIL, PROJECT, TEAM, World, body_of, event, gzip, hasty, statuses};
+use super::world::{EMAIL, PROJECT, TEAM, World, body_of, event, hasty, statuses};
 use contract::wire::endpoint;
 use serde_json::{Value, json};
 use server::ServerLimits;
+use testkit::gzip;
 
 fn world() -> World {
     World::with(ServerLimits::default(), hasty())

@@ -1,7 +1,7 @@
 //! People, teams, sharing and forgetting: who sees what, and what ends with an account or a membership.
 
 use super::client::Answer;
-use super::world::{BODY_FIELDS, EMAIL, PROJECT, TEAM, World, body_of, event, hasty, indexed, statuses};
+use super::world::{EMAIL, PROJECT, TEAM, World, body_key, body_of, event, hasty, indexed, statuses};
 use contract::wire::endpoint;
 use serde_json::{Value, json};
 use server::{ServerError, ServerLimits, SoleTeams, StoreError, StoreLocation};
@@ -339,8 +339,8 @@ fn rows_of_a_forgotten_project_are_duplicates() {
     assert_eq!(forget(&world, &access).json()["deleted_event_count"], 0, "again finds nothing");
     assert_eq!(seen(&world, &access), (json!(0), json!(0)));
 
-    let key: Value = BODY_FIELDS[..7].iter().map(|name| push[name].clone()).collect();
-    let question = json!({"events": [event(1)["event_id"], event(8)["event_id"]], "bodies": [key]});
+    let question =
+        json!({"events": [event(1)["event_id"], event(8)["event_id"]], "bodies": [body_key(&push)]});
     let team = [(endpoint::TEAM_HEADER, TEAM)];
     let states = world.post(&access, endpoint::RECEIPTS, &team, question.to_string().as_bytes()).json();
     assert_eq!(states, json!({"events": ["forgotten", "missing"], "bodies": ["forgotten"]}));

@@ -4,7 +4,7 @@
 use super::browser::Browser;
 use super::databases;
 use super::missions::{created, ingest, moved, ok, path, world};
-use super::world::{BODY_FIELDS, EMAIL, PROJECT, TEAM, World, body_of, event, indexed, statuses};
+use super::world::{EMAIL, PROJECT, TEAM, World, body_key, body_of, event, indexed, statuses};
 use contract::wire::endpoint;
 use serde_json::{Value, json};
 use server::{Retention, StoreLocation, StoredRows, back_up};
@@ -58,10 +58,9 @@ fn pruned_rows_are_answered_as_forgotten() {
     let project = &admin.projects(Some(TEAM)).unwrap()[0];
     assert_eq!((project.project_uuid.as_str(), project.events, project.bodies), (PROJECT, 2, 1));
 
-    let key = |push: &Value| -> Value { BODY_FIELDS[..7].iter().map(|name| push[name].clone()).collect() };
     let question = json!({
         "events": [old[0]["event_id"], old[2]["event_id"], new[0]["event_id"], event(9)["event_id"]],
-        "bodies": [key(&push), key(&kept_push)]
+        "bodies": [body_key(&push), body_key(&kept_push)]
     });
     let headers = [(endpoint::TEAM_HEADER, TEAM)];
     let answer = world.post(&ours, endpoint::RECEIPTS, &headers, question.to_string().as_bytes()).json();

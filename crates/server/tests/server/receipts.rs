@@ -1,7 +1,7 @@
 //! Receipts: the server answers the asking team which rows it still has.
 
 use super::client::Answer;
-use super::world::{BODY_FIELDS, TEAM, World, body_of, event, indexed, statuses};
+use super::world::{TEAM, World, body_key, body_of, event, indexed, statuses};
 use contract::wire::endpoint;
 use serde_json::{Value, json};
 
@@ -12,11 +12,6 @@ fn ask(world: &World, token: &str, team: Option<&str>, question: &Value) -> Answ
 
 fn id(n: u64) -> Value {
     event(n)["event_id"].clone()
-}
-
-/// The key of a body as a client keeps it.
-fn key(push: &Value) -> Value {
-    BODY_FIELDS[..7].iter().map(|name| push[name].clone()).collect()
 }
 
 #[test]
@@ -33,7 +28,7 @@ fn row_of_another_team_is_missing() {
     their_event["team_slug"] = "Team-2".into();
     assert_eq!(statuses(&world.batch(&theirs, "Team-2", &[their_event])), ["success"]);
 
-    let question = json!({ "events": [id(1), id(3), id(9)], "bodies": [key(&push)] });
+    let question = json!({ "events": [id(1), id(3), id(9)], "bodies": [body_key(&push)] });
     let answered = |token: &str, team: &str| ask(&world, token, Some(team), &question).json();
     assert_eq!(
         answered(&ours, TEAM),

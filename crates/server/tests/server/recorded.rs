@@ -4,13 +4,12 @@ use super::client::raw;
 use super::world::World;
 use contract::wire::endpoint;
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 const RECORDED_TEAM: &str = "pt-7f3a";
 
 fn recordings() -> Vec<PathBuf> {
-    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/golden/wire"));
-    let cases = std::fs::read_dir(root).expect("the recorded data");
+    let cases = std::fs::read_dir(testkit::shared().join("golden/wire")).expect("the recorded data");
     let mut files: Vec<PathBuf> = cases
         .flatten()
         .filter_map(|case| std::fs::read_dir(case.path()).ok())

@@ -115,7 +115,7 @@ impl Replay {
 }
 
 fn directory(command: &str) -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/current/golden")).join(command)
+    testkit::shared().join("current/golden").join(command)
 }
 
 fn recorded(command: &str, n: usize) -> (String, Vec<u8>) {

@@ -2,8 +2,8 @@
 
 use super::client::{Answer, form, hidden_fields, post_form, send};
 use super::databases;
-use contract::wire::{body, endpoint, oauth};
-use flate2::{Compression, write::GzEncoder};
+use contract::wire::body::BODY_KEY_COLUMNS;
+use contract::wire::{endpoint, oauth};
 use serde_json::{Value, json};
 use server::{
     Admin, DatabaseUrl, Handle, Lifetimes, ServerConfig, ServerLimits, StoreLocation, TrustedProxies,
@@ -13,6 +13,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tempfile::TempDir;
+use testkit::events::{self, envelope};
+use testkit::gzip;
 
 pub(crate) const PROJECT: &str = "4a9c9a6e-5d3c-4b52-8f0e-6f4c3a2b1d00";
 pub(crate) const EMAIL: &str = "dev@example.com";
@@ -322,60 +324,37 @@ pub(crate) fn hasty() -> Lifetimes {
     Lifetimes { device_interval: Duration::from_millis(1), ..Lifetimes::default() }
 }
 
-pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(bytes).expect("packed bytes");
-    encoder.finish().expect("packed bytes")
-}
-
 /// The `n`th event of a test, each with an id of its own.
 pub(crate) fn event(n: u64) -> Value {
-    let id = format!("01K{n:023}");
-    json!({
-        "event_id": id, "event_type": "WPCreated", "aggregate_id": "WP01", "aggregate_type": "WorkPackage",
-        "schema_version": "3.0.0", "build_id": "0f0e6f4c-3a2b-4d00-9a6e-5d3c4b528f0e",
-        "payload": {"mission_slug": "demo", "wp_id": "WP01", "wp_title": "First", "depends_on": [], "actor": "dev"},
-        "node_id": "0123456789ab", "lamport_clock": n, "causation_id": null, "correlation_id": id,
-        "timestamp": "2026-11-22T09:00:00.123456+00:00", "team_slug": TEAM, "project_uuid": PROJECT,
-        "project_slug": "demo"
-    })
+    let payload = json!({"mission_slug": "demo", "wp_id": "WP01", "wp_title": "First", "depends_on": [], "actor": "dev"});
+    of_team(n, envelope(&id(n), "WPCreated", ("WorkPackage", "WP01"), PROJECT, &payload))
 }
 
 /// The index event that announces a path.
 pub(crate) fn indexed(n: u64, path: &str, content: &str) -> Value {
-    let mut event = event(n);
-    event["event_type"] = "MissionDossierArtifactIndexed".into();
-    event["aggregate_id"] = format!("demo:{path}").into();
-    event["payload"] = json!({
-        "namespace": {"project_uuid": PROJECT, "mission_slug": "demo", "target_branch": "main",
-            "mission_type": "software-dev", "manifest_version": "1"},
-        "artifact_id": {"mission_type": "software-dev", "path": path, "artifact_class": "output"},
-        "content_ref": {"algorithm": "sha256", "hash": body::hash(content.as_bytes())},
-        "indexed_at": "2026-11-22T09:00:00+00:00"
-    });
+    of_team(n, events::indexed(&id(n), PROJECT, "demo", path, content))
+}
+
+fn id(n: u64) -> String {
+    format!("01K{n:023}")
+}
+
+fn of_team(n: u64, mut event: Value) -> Value {
+    event["team_slug"] = TEAM.into();
+    event["lamport_clock"] = n.into();
+    event["node_id"] = "0123456789ab".into();
+    event["project_slug"] = "demo".into();
     event
 }
 
-/// The fields of a push. The first seven are the key of a receipt.
-pub(crate) const BODY_FIELDS: [&str; 9] = [
-    "project_uuid",
-    "mission_slug",
-    "target_branch",
-    "mission_type",
-    "manifest_version",
-    "artifact_path",
-    "content_hash",
-    "hash_algorithm",
-    "content_body",
-];
+/// The key that a receipt has for a push.
+pub(crate) fn body_key(push: &Value) -> Value {
+    BODY_KEY_COLUMNS.iter().map(|name| push[*name].clone()).collect()
+}
 
 /// The body of a path.
 pub(crate) fn body_of(path: &str, content: &str) -> Value {
-    json!({
-        "project_uuid": PROJECT, "mission_slug": "demo", "target_branch": "main", "mission_type": "software-dev",
-        "manifest_version": "1", "artifact_path": path, "content_hash": body::hash(content.as_bytes()),
-        "hash_algorithm": "sha256", "content_body": content
-    })
+    serde_json::to_value(events::body(PROJECT, "demo", path, content)).expect("a push")
 }
 
 /// The statuses of a batch's results, in order.

@@ -3,11 +3,11 @@
 use crate::Outcome;
 use contract::wire::body::hash;
 use contract::wire::endpoint::{EVENTS_BATCH, TEAM_HEADER};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use testkit::{Server, World};
+use testkit::{Dice, Server, World};
 
 /// Writers of each team. The writer of the same place in the other team uses the same ids.
 const PAIRS: u64 = 4;
@@ -15,18 +15,6 @@ const PAIRS: u64 = 4;
 const MOST: u64 = 120;
 /// Pause before a refused batch is sent again.
 const PAUSE: Duration = Duration::from_millis(20);
-
-/// Random numbers that a seed repeats.
-pub(crate) struct Dice(pub(crate) u64);
-
-impl Dice {
-    pub(crate) fn roll(&mut self, sides: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % sides
-    }
-}
 
 /// A team with the token of its account.
 pub(crate) struct LoadTeam {
@@ -236,18 +224,11 @@ impl Load {
     /// The bytes of an event: the same whenever it is sent, and of another content in each team.
     fn event(&self, writer: &Writer, n: u64) -> String {
         let (id, team) = (id(writer.pair, n), &self.teams[writer.team].id);
-        let payload = json!({
-            "mission_slug": "load", "wp_id": "WP01", "from_lane": "planned", "to_lane": "claimed", "actor": team,
-            "force": false, "reason": null, "review_ref": null, "execution_mode": "worktree", "evidence": null,
-        });
-        json!({
-            "event_id": id, "event_type": "WPStatusChanged", "aggregate_id": "WP01", "aggregate_type": "WorkPackage",
-            "schema_version": "3.0.0", "build_id": "b6fae293-c05d-4536-9006-c6d252528f7e", "payload": payload,
-            "node_id": "a68cb90bc34b", "lamport_clock": n, "causation_id": null, "correlation_id": id,
-            "timestamp": "2026-11-18T12:00:00+00:00", "team_slug": team,
-            "project_uuid": format!("4a9c9a6e-5d3c-4b52-8f0e-6f4c3a2b1d0{}", writer.pair), "project_slug": "load",
-        })
-        .to_string()
+        let project = format!("4a9c9a6e-5d3c-4b52-8f0e-6f4c3a2b1d0{}", writer.pair);
+        let mut event = testkit::events::claimed(&id, &project, "load");
+        event["payload"]["actor"] = team.as_str().into();
+        event["team_slug"] = team.as_str().into();
+        event.to_string()
     }
 
     /// The events that the writers of a team sent: writer, number and digest, by id.

@@ -1,13 +1,13 @@
 //! Servers and databases that are killed under load.
 
 use crate::cluster::Cluster;
-use crate::load::{Dice, Load, Tally};
+use crate::load::{Load, Tally};
 use crate::{Finding, Outcome, ProofRun};
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use testkit::world::USER;
-use testkit::{Server, ServerStore, World};
+use testkit::{Dice, Server, ServerStore, World};
 
 /// Two servers on one PostgreSQL, one of them killed every few seconds, the database restarted twice.
 pub(crate) fn processes(run: &ProofRun) -> Outcome<Finding> {

@@ -10,7 +10,7 @@ use testkit::mission::Mission;
 use testkit::patience::eventually;
 use testkit::project_store::{OPTED_IN, ProjectStoreFile};
 use testkit::reference_queue::{PROJECT, ReferenceQueue};
-use testkit::{Server, World};
+use testkit::{Server, ServerStore, World};
 
 fn waiting(world: &World) -> [u64; 2] {
     active(&world.run(["sync", "status", "--json"]).exits(0).json())
@@ -226,7 +226,6 @@ fn scenario_13_rows_of_100_projects_arrive_in_one_drain() {
     world.run(["sync", "opt-in", "--all-held", "--include-held", "--yes"]).exits(0);
     world.run(["sync", "now"]).exits(0);
     arrived(&world, &server, [100, 0]);
-    let data = world.user_home().join("server-data");
-    let list = ["server", "project", "list", "--json", "--data", data.to_str().unwrap()];
-    assert_eq!(world.run(list).exits(0).json()["results"].as_array().unwrap().len(), 100);
+    let list = ServerStore::of(&world).administer(&world, &["server", "project", "list"], 0);
+    assert_eq!(list["results"].as_array().unwrap().len(), 100);
 }

@@ -5,6 +5,7 @@ use super::{
     switched_off, waiting,
 };
 use crate::worlds::with_server;
+use serde_json::{Value, json};
 use testkit::project_store::{OPTED_IN, ProjectStoreFile};
 use testkit::reference_queue::PROJECT;
 use testkit::scripted::{Reply, ScriptedServer};
@@ -55,9 +56,8 @@ fn server_restored() -> (World, Server) {
 /// The server answers every request with `reply`.
 fn answering(reply: Reply) -> (World, ScriptedServer) {
     let world = fresh();
-    let server = ScriptedServer::start(move |_| reply.clone());
-    world.write_config(&format!("[sync]\nserver_url = \"{}\"\n", server.url()));
-    world.write_session(&session(&server.url(), USER, TEAM));
+    let server = ScriptedServer::start(move |_, _| reply.clone());
+    world.log_in_at(&server.url());
     world.init_project();
     world.run(["agent", "mission", "create", "tea-timer"]).exits(0);
     (world, server)
@@ -114,11 +114,11 @@ fn sync_now() {
 
 #[test]
 fn sync_now_with_unusual_answers() {
-    let json = |status, body| move || answering(Reply::json(status, &body));
-    prints("sync/now_server_error", json(500, serde_json::json!({ "error": "down" })), "sync now");
-    prints("sync/now_forbidden", json(403, serde_json::json!({ "error": "forbidden" })), "sync now");
-    prints("sync/now_not_found", json(404, serde_json::json!({ "error": "Not found" })), "sync now");
-    prints("sync/now_sign_in_page", || answering(Reply::html(200, "<h1>Sign in</h1>")), "sync now");
+    let json = |status, body: Value| move || answering(Reply::json(status, body.clone()));
+    prints("sync/now_server_error", json(500, json!({ "error": "down" })), "sync now");
+    prints("sync/now_forbidden", json(403, json!({ "error": "forbidden" })), "sync now");
+    prints("sync/now_not_found", json(404, json!({ "error": "Not found" })), "sync now");
+    prints("sync/now_sign_in_page", || answering(Reply::text(200, "<h1>Sign in</h1>")), "sync now");
 }
 
 #[test]

@@ -8,12 +8,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use system::Machine;
 use testkit::World;
+use testkit::world::HOME_VARIABLE;
 
 /// The recorded state of the reference.
 pub(crate) fn recorded(name: &str) -> PathBuf {
-    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/fixtures/disk")).join(name);
-    assert!(path.exists(), "the recorded data is missing: {}", path.display());
-    path
+    testkit::shared().join("fixtures/disk").join(name)
 }
 
 /// A recorded JSON document.
@@ -42,7 +41,7 @@ pub(crate) fn copy_of(state: &Path) -> World {
     let world = World::of_library();
     let home = world.home();
     if state.exists() {
-        copy_tree(state, home.root());
+        testkit::tree::copy(state, home.root()).expect("a copy");
     }
     if home.session_file().exists() {
         set_mode(&home.auth_dir(), 0o700);
@@ -53,31 +52,10 @@ pub(crate) fn copy_of(state: &Path) -> World {
 
 /// The environment of a home, with more variables.
 pub(crate) fn environment_with(world: &World, pairs: &[(&str, &str)]) -> Environment {
-    let home = (home_variable(), world.user_home().as_os_str());
+    let home = (HOME_VARIABLE, world.user_home().as_os_str());
     Environment::from_pairs(
         std::iter::once(home).chain(pairs.iter().map(|(name, value)| (*name, OsStr::new(*value)))),
     )
-}
-
-pub(crate) fn home_variable() -> &'static str {
-    if cfg!(windows) { "USERPROFILE" } else { "HOME" }
-}
-
-pub(crate) fn environment_of(user_home: &Path) -> Environment {
-    Environment::from_pairs([(home_variable(), user_home)])
-}
-
-pub(crate) fn copy_tree(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("a directory");
-    for entry in fs::read_dir(from).expect("entries") {
-        let entry = entry.expect("an entry");
-        let target = to.join(entry.file_name());
-        if entry.file_type().expect("a type").is_dir() {
-            copy_tree(&entry.path(), &target);
-        } else {
-            fs::write(&target, fs::read(entry.path()).expect("a file")).expect("a copy");
-        }
-    }
 }
 
 #[cfg(unix)]

@@ -15,7 +15,7 @@ use mission::mission_log::read_elsewhere;
 use mission::{ErrorCode, MissionError, Project};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use testkit::world::git;
 
 /// A finalized mission whose lane rows are on its coordination branch, which nothing has checked out.
 struct Coordinated {
@@ -94,12 +94,6 @@ fn set_meta(directory: &Path, key: &str, value: Value) {
         value => meta[key] = value,
     }
     std::fs::write(path, serde_json::to_string_pretty(&meta).unwrap()).unwrap();
-}
-
-fn git(directory: &Path, arguments: &[&str]) -> String {
-    let out = Command::new("git").args(arguments).current_dir(directory).output().unwrap();
-    assert!(out.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&out.stderr));
-    String::from_utf8(out.stdout).unwrap()
 }
 
 fn configure(directory: &Path) {
