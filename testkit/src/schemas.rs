@@ -1,6 +1,7 @@
 //! JSON Schemas of `docs/schemas`, and documents compared with them. A published schema allows additional properties;
 //! here they are refused. The schemas use fifteen keywords and our own `verbs`; any other keyword fails the test.
 
+use crate::world::Run;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -29,7 +30,7 @@ const KEYWORDS: [&str; 16] = [
     "type",
     "verbs",
 ];
-/// Verbs that print a document without `--json`.
+/// Verbs that print a document without `--json`, unless `--no-json` is given.
 const ALWAYS_JSON: &str = "agent decision ";
 
 /// The schemas, by the name of their file.
@@ -216,19 +217,23 @@ impl Schemas {
         known
     }
 
-    /// Asserts that what a run of `arguments` printed is as its schema describes. Output without a document is not judged, nor
-    /// a document of a verb that has no schema: `every_verb_has_one_schema_or_no_document` finds such a verb.
+    /// Asserts that a run of `arguments` printed what it has to: exactly one document, as its schema describes it. A verb
+    /// without a schema is not judged: `every_verb_has_one_schema_or_no_document` finds such a verb; nor is a run that was
+    /// killed.
     ///
     /// # Panics
     /// When it differs.
-    pub fn assert_printed(&self, arguments: &[String], stdout: &str) {
+    pub fn assert_printed(&self, arguments: &[String], run: &Run) {
         let line = arguments.join(" ");
-        let has_document =
-            line.starts_with(ALWAYS_JSON) || arguments.iter().any(|argument| argument == "--json");
-        let Some(document) = has_document.then(|| serde_json::from_str::<Value>(stdout).ok()).flatten()
-        else {
+        let options = arguments.iter().map(String::as_str).take_while(|argument| *argument != "--");
+        let options: BTreeSet<&str> = options.collect();
+        let has = |option: &str| options.contains(option);
+        let always = line.starts_with(ALWAYS_JSON) && !has("--no-json") && !has("--help");
+        let has_document = always || has("--json");
+        if !has_document || run.code.is_none() {
             return;
-        };
+        }
+        let document = run.json();
         let Some(file) = self.file_of(&line, &document) else { return };
         if let Err(why) = self.judge(file, &document) {
             panic!("docs/schemas differs from what `{line}` printed: {why}\n{document:#}");

@@ -216,7 +216,7 @@ impl World {
         let arguments = command.get_args().map(|argument| argument.to_string_lossy().into_owned());
         let arguments: Vec<String> = arguments.collect();
         let run = finish(command);
-        Schemas::published().assert_printed(&arguments, &run.stdout);
+        Schemas::published().assert_printed(&arguments, &run);
         run
     }
 

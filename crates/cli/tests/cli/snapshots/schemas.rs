@@ -4,6 +4,7 @@
 use super::{fresh, workspace};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use testkit::Run;
 use testkit::schemas::{ERROR, Schemas, type_of};
 
 /// Verbs without a document.
@@ -286,5 +287,17 @@ fn note_open(schema: &Value, at: &str, open: &mut Vec<String>) {
 #[should_panic(expected = "docs/schemas differs from what `auth whoami --json` printed")]
 fn document_of_a_run_without_a_key_is_found() {
     let arguments = ["auth", "whoami", "--json"].map(str::to_owned);
-    Schemas::published().assert_printed(&arguments, r#"{"result": "ok", "authenticated": true}"#);
+    Schemas::published().assert_printed(&arguments, &printed(r#"{"result": "ok", "authenticated": true}"#));
+}
+
+/// `--json` is exactly one document.
+#[test]
+#[should_panic(expected = "not one JSON document")]
+fn second_document_of_a_run_is_found() {
+    let arguments = ["auth", "whoami", "--json"].map(str::to_owned);
+    Schemas::published().assert_printed(&arguments, &printed("{}\n{}"));
+}
+
+fn printed(stdout: &str) -> Run {
+    Run { code: Some(0), stdout: stdout.to_owned(), stderr: String::new() }
 }
