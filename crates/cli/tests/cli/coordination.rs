@@ -2,7 +2,7 @@
 #![cfg(unix)]
 
 use crate::worlds::{self, offline};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
 use testkit::World;
 use testkit::mission::Mission;
@@ -119,9 +119,9 @@ fn missing_branch_is_refused_with_both_remedies() {
     assert_eq!(validate["passed"], false);
 
     // The remedy, run: git still has the last commit of the branch.
-    let lost = git(&world, &["fsck", "--no-reflogs", "--lost-found"]);
+    let lost = world.git(["fsck", "--no-reflogs", "--lost-found"]);
     let lost = lost.lines().find_map(|line| line.strip_prefix("dangling commit ")).unwrap();
-    git(&world, &["branch", &branch, lost]);
+    world.git(["branch", &branch, lost]);
     for argv in [
         &["agent", "status", "validate", "--mission", "sample"][..],
         &["doctor", "repair", "--mission", "sample"],
@@ -144,7 +144,7 @@ fn row_damaged_on_the_branch_is_restored_from_its_older_commit() {
     emit(&world, "claimed").exits(0);
     // A commit with a torn row, made without a worktree.
     let path = format!("kitty-specs/{}/status.events.jsonl", mission.slug);
-    let rows = git(&world, &["show", &format!("{branch}:{path}")]);
+    let rows = world.git(["show", &format!("{branch}:{path}")]);
     let torn = world.work().with_file_name("torn");
     std::fs::write(&torn, &rows[..rows.trim_end().len() - 30]).unwrap();
     let script = format!(
@@ -159,7 +159,7 @@ fn row_damaged_on_the_branch_is_restored_from_its_older_commit() {
 
     let repair = world.run(["doctor", "repair", "--mission", "sample", "--json"]).exits(0).json();
     let in_git = &repair["in_git"][0];
-    assert_eq!(in_git["commit"], git(&world, &["rev-parse", &format!("{branch}~2")]).trim(), "{repair:#}");
+    assert_eq!(in_git["commit"], world.git(["rev-parse", &format!("{branch}~2")]).trim(), "{repair:#}");
     world.run_program("sh", ["-c", in_git["restore"].as_str().unwrap()]).exits(0);
     let shown = world.run(["agent", "status", "show", "--mission", "sample"]).exits(0);
     assert!(shown.stdout.contains("claimed (1)"), "{}", shown.stdout);

@@ -331,9 +331,9 @@ fn warns(world: &World, mission: &Mission, argv: &[&str], words: &str) {
 #[test]
 fn every_writing_verb_warns_of_a_detached_head() {
     let (world, mission) = local_mission();
-    git(&world, &["add", "--all"]);
-    git(&world, &["commit", "--quiet", "-m", "mission"]);
-    git(&world, &["switch", "--quiet", "--detach"]);
+    world.git(["add", "--all"]);
+    world.git(["commit", "--quiet", "-m", "mission"]);
+    world.git(["switch", "--quiet", "--detach"]);
     for argv in WRITING {
         warns(&world, &mission, argv, "no branch is checked out (detached HEAD)");
     }
@@ -341,10 +341,7 @@ fn every_writing_verb_warns_of_a_detached_head() {
     let run = world.run(["agent", "tasks", "add-history", "WP01", "--note", "m", "--mission", &mission.slug]);
     let remedy = run.stderr.split('`').nth(1).unwrap().to_owned();
     world.run_program("sh", ["-c", &remedy]).exits(0);
-    assert!(
-        git(&world, &["diff", "HEAD"]).stdout.contains("+- "),
-        "the note is still in the work package's file"
-    );
+    assert!(world.git(["diff", "HEAD"]).contains("+- "), "the note is still in the work package's file");
     let quiet =
         world.run(["agent", "tasks", "add-history", "WP01", "--note", "o", "--mission", &mission.slug]);
     assert!(!quiet.stderr.contains("warning"), "{quiet:?}");
@@ -353,9 +350,9 @@ fn every_writing_verb_warns_of_a_detached_head() {
 #[test]
 fn every_writing_verb_warns_of_a_renamed_target_branch() {
     let (world, mission) = local_mission();
-    git(&world, &["add", "--all"]);
-    git(&world, &["commit", "--quiet", "-m", "mission"]);
-    git(&world, &["branch", "--move", "main", "trunk"]);
+    world.git(["add", "--all"]);
+    world.git(["commit", "--quiet", "-m", "mission"]);
+    world.git(["branch", "--move", "main", "trunk"]);
     for argv in WRITING {
         warns(&world, &mission, argv, "target branch `main` does not exist");
     }
@@ -369,7 +366,7 @@ fn every_writing_verb_warns_of_a_renamed_target_branch() {
     let create = warned.stderr.rsplit('`').nth(1).unwrap().to_owned();
     world.run_program("sh", ["-c", &create]).exits(0);
     assert!(!note("created").stderr.contains("warning"));
-    git(&world, &["branch", "--delete", "--force", "main"]);
+    world.git(["branch", "--delete", "--force", "main"]);
     let meta = mission.read("meta.json");
     mission.write("meta.json", &meta.replace("\"target_branch\": \"main\"", "\"target_branch\": \"trunk\""));
     assert!(!note("recorded").stderr.contains("warning"));
@@ -382,7 +379,7 @@ fn plan_and_tasks_warn_of_a_renamed_target_branch() {
     world.init_project();
     let mission = Mission::create(&world, "sample");
     mission.specified(&world);
-    git(&world, &["branch", "--move", "main", "trunk"]);
+    world.git(["branch", "--move", "main", "trunk"]);
     for verb in ["plan", "tasks"] {
         let run = world.run([verb, "--mission", &mission.slug, "--json"]).exits(0);
         let words = "target branch `main` does not exist";
@@ -412,7 +409,7 @@ fn project_without_a_repository_is_never_called_set_up() {
     let again = world.run(["init"]).exits(0);
     assert!(again.stdout.contains("lacks a git repository"), "{again:?}");
     assert!(again.stderr.contains("run `git init`, then `spec-kitty init`"), "{again:?}");
-    git(&world, &["init", "--quiet"]);
+    world.git(["init", "--quiet"]);
     assert!(world.run(["init"]).exits(0).stdout.contains("git config: "));
     assert!(world.run(["init"]).exits(0).stdout.contains("is set up"));
 }
