@@ -59,13 +59,14 @@ impl MissionDirectory {
     }
 
     /// Time of its creation: that of `meta.json`, else the one in its id, else the Unix epoch.
-    pub(crate) fn created_at(&self) -> String {
-        let written = self.meta.as_ref().and_then(|meta| Instant::parse(meta.created_at()?)?.iso());
+    pub(crate) fn created_at(&self) -> Moment {
+        let written =
+            self.meta.as_ref().and_then(|meta| Instant::parse(meta.created_at()?)?.iso()?.parse().ok());
         let in_id = || {
             let id = ulid::Ulid::from_string(self.mission_id()?).ok()?;
-            Some(Moment(jiff::Timestamp::from_millisecond(id.timestamp_ms().try_into().ok()?).ok()?).iso())
+            jiff::Timestamp::from_millisecond(id.timestamp_ms().try_into().ok()?).ok()
         };
-        written.or_else(in_id).unwrap_or_else(|| Moment(jiff::Timestamp::UNIX_EPOCH).iso())
+        Moment(written.or_else(in_id).unwrap_or(jiff::Timestamp::UNIX_EPOCH))
     }
 
     /// The branch its work lands on, for every command: that of `meta.json`, else the branch that is checked

@@ -442,7 +442,7 @@ impl Change {
         let drafts: Vec<_> = facts.filter_map(|row| draft_of_row(row, &background)).collect();
         let add_draft = |preparing: &mut Preparing, stamp: &mut Stamp, draft: Draft| {
             let witness = Witness::LogRow { log: self.log_path(), event_id: draft.event_id.clone() };
-            preparing.add(draft_to_row(draft, &self.mission.slug, origin, stamp, witness)?)
+            preparing.add(draft_to_row(draft, &self.mission, origin, stamp, witness)?)
         };
         if self.rows_only {
             let mut stamp = stamp(outgoing, drafts.len() as u64)?;
@@ -494,7 +494,7 @@ impl Change {
             let witness =
                 Witness::File { path: file.clone(), sha256: crate::dossier::index::sha256_hex(bytes) };
             let draft = draft_of_history(entry, clock.ulid(), clock.now().iso());
-            preparing.add(draft_to_row(draft, &self.mission.slug, origin, &mut stamp, witness)?)?;
+            preparing.add(draft_to_row(draft, &self.mission, origin, &mut stamp, witness)?)?;
         }
         let is_known = |id: &str| preparing.writer.knows_event(id).map_err(refused);
         for row in plan_dossier_rows(&documents, origin, &mut stamp, known.lost, is_known, &mut memory)? {

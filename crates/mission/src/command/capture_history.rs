@@ -136,7 +136,7 @@ pub(crate) fn judge_row(
     let draft = draft_of_row(row, &background)?;
     let (event_id, event_type) = (draft.event_id.clone(), draft.event_type);
     let witness = Witness::LogRow { log: change.mission.path.join(FILE), event_id: event_id.clone() };
-    let judged = draft_to_row(draft, &change.mission.slug, &Origin::trial(), &mut Stamp::trial(), witness);
+    let judged = draft_to_row(draft, &change.mission, &Origin::trial(), &mut Stamp::trial(), witness);
     Some(judged.map(|_| event_type).map_err(|refused| RefusedRow { event_id, problem: refused.to_string() }))
 }
 

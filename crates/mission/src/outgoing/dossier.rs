@@ -79,13 +79,14 @@ pub(crate) fn plan_dossier_rows(
     memory: &mut Memory,
 ) -> Result<Vec<NewRow>> {
     let namespace = documents.namespace(&origin.project_uuid);
-    let at = documents.mission.created_at();
-    let slug = documents.mission.slug.as_str();
+    let mission = documents.mission;
+    let at = mission.created_at().iso();
     let mut identify = |draft: &mut Draft, is_repeated: bool| -> Result<()> {
         let (payload, mut number) = (contract::json::sorted_line(&draft.payload), 0_u64);
         loop {
             let (project, repo) = (origin.project_slug.as_str(), origin.repo_slug.as_deref().unwrap_or(""));
-            draft.event_id = derived_id([draft.event_type, project, repo, &payload, &number.to_string()]);
+            let parts = [draft.event_type, project, repo, &payload, &number.to_string()];
+            draft.event_id = derived_id(mission, parts);
             if !is_repeated || !is_known(&draft.event_id)? {
                 return Ok(());
             }
@@ -101,7 +102,7 @@ pub(crate) fn plan_dossier_rows(
         let is_repeated =
             memory.holds_other(&artifact.path, &artifact.sha256) || lost.contains(&artifact.path);
         identify(&mut draft, is_repeated)?;
-        rows.push(draft_to_row(draft, slug, origin, stamp, witness)?);
+        rows.push(draft_to_row(draft, mission, origin, stamp, witness)?);
         match judge_body(&documents.mission.path, artifact, documents.overlay) {
             BodyVerdict::Travels(text) => bodies.push(body(documents, origin, artifact, text)),
             BodyVerdict::Stays(reason) if reason.is_momentary() => unsettled.push(artifact.path.clone()),
@@ -115,9 +116,9 @@ pub(crate) fn plan_dossier_rows(
         if let Some(witness) = witness {
             let mut draft = snapshot(documents, &namespace, &hash, &at);
             identify(&mut draft, memory.holds_other_snapshot(&hash))?;
-            draft.aggregate_id = format!("{slug}:{}", draft.event_id);
+            draft.aggregate_id = format!("{}:{}", mission.slug, draft.event_id);
             draft.payload["context_diagnostics"]["snapshot_id"] = draft.event_id.clone().into();
-            rows.push(draft_to_row(draft, slug, origin, stamp, witness)?);
+            rows.push(draft_to_row(draft, mission, origin, stamp, witness)?);
         }
     }
     let settled = documents.dossier.present().filter(|artifact| !unsettled.contains(&artifact.path));

@@ -5,6 +5,7 @@
 
 use super::payload::Draft;
 use crate::error::{MissionError, Result};
+use crate::project::MissionDirectory;
 use contract::ExitCode;
 use contract::event::{Envelope, SCHEMA_VERSION};
 use queue::{NewRow, Witness};
@@ -44,16 +45,16 @@ impl Origin {
     }
 }
 
-/// The id that `parts` lead to, the same wherever it is made.
-pub(crate) fn derived_id<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
+/// An id with the time of `mission` and a hash of `parts`: the same wherever it is made.
+pub(crate) fn derived_id<'a>(mission: &MissionDirectory, parts: impl IntoIterator<Item = &'a str>) -> String {
     let mut hash = Sha256::new();
     for part in parts {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part);
     }
-    let mut id = [0; 16];
-    id.copy_from_slice(&hash.finalize()[..16]);
-    ulid::Ulid::from_bytes(id).to_string()
+    let random = hash.finalize().iter().take(10).fold(0, |bits, byte| (bits << 8) | u128::from(*byte));
+    let time = u64::try_from(mission.created_at().0.as_millisecond()).unwrap_or_default();
+    ulid::Ulid::from_parts(time, random).to_string()
 }
 
 /// Order of the events of a command.
@@ -72,11 +73,11 @@ impl Stamp {
     }
 }
 
-/// The row of the queue for `draft`, a fact of the mission `mission_slug`. All events of a mission have one correlation
+/// The row of the queue for `draft`, a fact of `mission`. All events of a mission have one correlation
 /// id, which is what leads from an event that does not name its mission to those that do.
 pub(crate) fn draft_to_row(
     draft: Draft,
-    mission_slug: &str,
+    mission: &MissionDirectory,
     origin: &Origin,
     stamp: &mut Stamp,
     witness: Witness,
@@ -91,7 +92,7 @@ pub(crate) fn draft_to_row(
         node_id: stamp.node_id.clone(),
         lamport_clock: stamp.lamport,
         causation_id: None,
-        correlation_id: derived_id(["mission", &origin.project_uuid.to_lowercase(), mission_slug]),
+        correlation_id: derived_id(mission, ["mission", &origin.project_uuid.to_lowercase(), &mission.slug]),
         timestamp: draft.timestamp,
         team_slug: Some(origin.team_id.clone()),
         project_uuid: Some(origin.project_uuid.clone()),
