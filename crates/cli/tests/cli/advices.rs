@@ -227,7 +227,7 @@ const ROWS: &[(&str, &str, How)] = &[
         From("log in to its account, then run `spec-kitty doctor repair`"),
     ),
     ("preflight/src/project_stores.rs", "= log_in_as", From("preflight/src/others.rs")),
-    ("preflight/src/others.rs", "= log_in", From("log in as {who}: ")),
+    ("preflight/src/others.rs", "is the wrong address", Names("`{issuer}`")),
     ("preflight/src/others.rs", "keeps a copy", Names("`{export}`")),
     ("preflight/src/others.rs", "sync export --scope {hash}", Names("spec-kitty")),
     ("preflight/src/others.rs", "if it is yours", Names("`{}`")),

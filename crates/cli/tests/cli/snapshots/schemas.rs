@@ -36,6 +36,7 @@ const ABSENT: &[&str] = &[
     "common#computed_lanes.collapse_report.events[]",
     "common#log_repair.coordination",
     "common#log_repair.left[]",
+    "common#other_queue.scope_unknown",
     "common#other_queue.state",
     "common#project_store.error",
     "common#waiting_rows",
