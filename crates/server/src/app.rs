@@ -209,9 +209,11 @@ impl Drop for WaitingUpload<'_> {
 }
 
 /// Pages of many events made at once: fewer than the readers of a store on SQLite.
-const PAGES_AT_ONCE: usize = 2;
+pub(crate) const PAGES_AT_ONCE: usize = 2;
 /// Slow hashes computed at once.
-const HASHES_AT_ONCE: usize = 2;
+pub(crate) const HASHES_AT_ONCE: usize = 2;
+/// Slow hashes computed at once for each address.
+pub(crate) const HASHES_PER_ADDRESS: usize = 1;
 
 /// Limits on concurrent use, for each account and each address.
 pub(crate) struct ConcurrencyLimits {
@@ -231,7 +233,7 @@ impl ConcurrencyLimits {
             requests_of_origin: KeyedSemaphores::new(limits.connections_per_address),
             uploads_of_account: KeyedSemaphores::new(limits.uploads_per_account),
             uploads_of_origin: KeyedSemaphores::new(limits.uploads_per_address),
-            hashes_of_origin: KeyedSemaphores::new(1),
+            hashes_of_origin: KeyedSemaphores::new(HASHES_PER_ADDRESS),
             large_answers: KeyedSemaphores::new(limits.large_answers_per_account),
         }
     }

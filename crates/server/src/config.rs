@@ -222,6 +222,80 @@ impl Default for Lifetimes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::{HASHES_AT_ONCE, HASHES_PER_ADDRESS, PAGES_AT_ONCE};
+    use contract::wire::body::MAX_CONTENT_BYTES;
+
+    #[test]
+    fn numbers_of_the_page_are_those_of_the_program() {
+        const KIB: usize = 1024;
+        let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/server.md"));
+        let page = page.unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+        let (limits, lifetimes) = (ServerLimits::default(), Lifetimes::default());
+        let is = |time: Duration, seconds: u64| time == Duration::from_secs(seconds);
+        let seconds = |time: Duration| time.as_secs();
+        for sentence in [
+            format!("| within {} seconds | 409", seconds(lifetimes.replay_grace)),
+            format!("so do {} wrong secrets for any accounts", limits.wrong_secrets_per_address),
+            format!("or {} unknown user codes, from one address", limits.wrong_user_codes),
+            format!(
+                "A session of a browser ends {} hours after its last use, {} days after the sign-in",
+                seconds(lifetimes.browser_idle) / 3600,
+                seconds(lifetimes.browser) / (24 * 3600)
+            ),
+            format!(
+                "returns the limits: {} events and {} MiB (unpacked) in a batch",
+                limits.events_per_batch,
+                limits.bytes_per_batch / (KIB * KIB)
+            ),
+            format!("A body holds {} KiB", MAX_CONTENT_BYTES / KIB),
+            format!("| connections | {} | {} | - |", limits.connections, limits.connections_per_address),
+            format!(
+                "| concurrent requests | - | {} (behind a trusted proxy) | {} |",
+                limits.connections_per_address, limits.requests_per_account
+            ),
+            format!(
+                "| uploads in memory | {} | {} | {} | waits up to {} seconds, then 429 |",
+                limits.uploads_at_once,
+                limits.uploads_per_address,
+                limits.uploads_per_account,
+                seconds(limits.upload_wait)
+            ),
+            format!("| answers with stored content | - | - | {},", limits.large_answers_per_account),
+            format!(
+                "| pages of a mission that read events | {PAGES_AT_ONCE} made at once | - | {}, with answers",
+                limits.large_answers_per_account
+            ),
+            format!("| concurrent secret checks | {HASHES_AT_ONCE} | {HASHES_PER_ADDRESS} | - |"),
+            format!(
+                "| device logins that wait for approval | {} | {} | - |",
+                limits.open_devices, limits.open_devices_per_address
+            ),
+            format!(
+                "must average {} KiB a second after the first {} seconds",
+                limits.bytes_per_second / 1024,
+                seconds(limits.progress_grace)
+            ),
+            format!(
+                "When an address has {} waiting device logins, its oldest one that was never opened ends. \
+                 At {} in all,",
+                limits.open_devices_per_address, limits.open_devices
+            ),
+        ] {
+            assert!(page.contains(&sentence), "docs/server.md lacks: {sentence}");
+        }
+        for (sentence, holds) in [
+            ("Access tokens are valid for an hour,", is(lifetimes.access_token, 60 * 60)),
+            (
+                "refresh tokens for ninety days after their last use",
+                is(lifetimes.refresh_token, 90 * 24 * 60 * 60),
+            ),
+            ("Five wrong secrets for one account from one address", limits.wrong_secrets == 5),
+            ("cause a pause of a minute", is(limits.wrong_secret_pause, 60)),
+            ("A body must arrive within two minutes", is(limits.body_timeout, 120)),
+        ] {
+            assert!(page.contains(sentence) && holds, "docs/server.md differs: {sentence}");
+        }
+    }
 
     #[test]
     fn proxy_without_public_url_has_no_scheme() {

@@ -229,6 +229,93 @@ impl Metrics {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use prometheus::core::Collector;
+    use std::collections::BTreeSet;
+
+    /// The names of every field, so that a new one does not compile until it is here.
+    fn names(store: &StoreMetrics, metrics: &Metrics) -> BTreeSet<String> {
+        let Metrics {
+            registry: _,
+            requests,
+            responses,
+            refusals,
+            seconds,
+            batch_events,
+            events_stored,
+            events_duplicate,
+            events_differing,
+            events_rejected,
+            rejections,
+            events_legacy_shape,
+            bodies_stored,
+            request_bytes,
+            connections,
+            connections_shed,
+            connections_refused,
+            over_share,
+            guesses_paused,
+            access_log_dropped,
+            uploads,
+            uploads_waiting,
+            store_connections,
+            store_connections_in_use,
+            store_waiting,
+            certificate_expiry,
+            last_backup,
+        } = metrics;
+        let own: [&dyn Collector; 26] = [
+            requests,
+            responses,
+            refusals,
+            seconds,
+            batch_events,
+            events_stored,
+            events_duplicate,
+            events_differing,
+            events_rejected,
+            rejections,
+            events_legacy_shape,
+            bodies_stored,
+            request_bytes,
+            connections,
+            connections_shed,
+            connections_refused,
+            over_share,
+            guesses_paused,
+            access_log_dropped,
+            uploads,
+            uploads_waiting,
+            store_connections,
+            store_connections_in_use,
+            store_waiting,
+            certificate_expiry,
+            last_backup,
+        ];
+        let of_store = store.all();
+        let all = own.into_iter().chain(of_store.iter().map(|histogram| histogram as &dyn Collector));
+        all.flat_map(Collector::desc).map(|description| description.fq_name.clone()).collect()
+    }
+
+    #[test]
+    fn table_of_the_page_has_every_metric_and_no_other() {
+        let store = StoreMetrics::new().unwrap();
+        let metrics = Metrics::new(&store).unwrap();
+        let names = names(&store, &metrics);
+        let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/server.md"));
+        let page = page.unwrap();
+        let (_, table) = page.split_once("\n### Metrics\n").expect("the section");
+        let (table, _) = table.split_once("\n## ").expect("the next section");
+        let first_cells = table.lines().filter_map(|line| line.strip_prefix("| `")?.split(" |").next());
+        let listed: Vec<String> =
+            first_cells.flat_map(|cell| cell.split("`, `")).map(|name| name.replace('`', "")).collect();
+        assert_eq!(listed.len(), names.len(), "a name is there twice: {listed:?}");
+        assert_eq!(listed.into_iter().collect::<BTreeSet<_>>(), names);
+        // The other sections write the whole name.
+        for code in page.split('`').skip(1).step_by(2) {
+            let Some(name) = code.strip_prefix("spec_kitty_") else { continue };
+            assert!(name.is_empty() || names.contains(name), "{code}");
+        }
+    }
 
     #[test]
     fn client_requests_exclude_operator_routes() {

@@ -153,3 +153,48 @@ fn with_teams<'v>(values: &[Value<'v>], teams: &[TeamKey]) -> Vec<Value<'v>> {
     all.extend(teams.iter().map(|team| Value::Int(team.0)));
     all
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{NewAccount, Store};
+    use crate::time::UnixMillis;
+
+    #[tokio::test]
+    async fn team_keeps_its_newest_thousand_machines() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open_blocking(directory.path());
+        let account = NewAccount {
+            user_id: "usr_1".into(),
+            email: "dev@example.com".into(),
+            name: "Dev".into(),
+            secret_hash: String::new(),
+            team_id: "team".into(),
+            team_name: "Team".into(),
+            now: UnixMillis(0),
+        };
+        let team = store.create_account(account).await.unwrap().teams[0].key;
+        // The oldest is neither the first nor the last to be recorded.
+        let at = |number: i64| if number == 500 { 0 } else { 1 + number };
+        let (rows, has_oldest) = store
+            .change(move |sql| {
+                for number in 0..1001 {
+                    let sighting = Sighting {
+                        team,
+                        user_id: "usr_1".into(),
+                        node_id: format!("node-{number}"),
+                        name: String::new(),
+                        program: String::new(),
+                        now: UnixMillis(at(number)),
+                    };
+                    record_machine(sql, &sighting)?;
+                }
+                let oldest = "SELECT 1 FROM machines WHERE node_id = 'node-500'";
+                Ok((sql.count("SELECT count(*) FROM machines", &[])?, sql.exists(oldest, &[])?))
+            })
+            .await
+            .unwrap();
+        assert_eq!((rows, has_oldest), (1000, false));
+        assert_eq!(store.machines(vec![team]).await.unwrap().len(), 1000);
+    }
+}

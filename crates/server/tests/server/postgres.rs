@@ -195,6 +195,30 @@ fn cut_connections_store_each_event_once() {
     println!("{} acknowledged, {} stored, {refused} requests refused", acknowledged.len(), stored.len());
 }
 
+#[test]
+#[ignore = "needs PostgreSQL"]
+fn commit_is_confirmed_where_the_database_turned_that_off() {
+    const NOTE: &str = "CREATE TABLE noted (setting text);
+        CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS
+            'BEGIN INSERT INTO noted VALUES (current_setting(''synchronous_commit'')); RETURN NULL; END';
+        CREATE TRIGGER note AFTER INSERT ON events FOR EACH STATEMENT EXECUTE FUNCTION note()";
+    for whose in ["DATABASE", "ROLE CURRENT_USER IN DATABASE"] {
+        let url = new_database_text(DATABASE);
+        let off = format!("ALTER {whose} {} SET synchronous_commit = off", name_of(&url));
+        run(&address(DATABASE), &off);
+        assert_eq!(run(&url, "SHOW synchronous_commit"), ["off"], "{off}");
+        let world = World::on_database(url.parse().expect("an address"));
+        run(&url, NOTE);
+        // A small batch and one that is copied.
+        for batch in [0..1, 1..100] {
+            let events: Vec<_> = batch.map(event).collect();
+            assert!(statuses(&world.batch(&world.token(), TEAM, &events)).iter().all(|one| one == "success"));
+        }
+        let noted = run(&url, "SELECT DISTINCT setting FROM noted");
+        assert_eq!(noted, ["on"], "{off}");
+    }
+}
+
 /// A batch of this size is copied; that of the second request has stored events between new ones.
 #[test]
 #[ignore = "needs PostgreSQL"]

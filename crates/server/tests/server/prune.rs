@@ -216,7 +216,7 @@ fn pruned_events_are_not_shown_again() {
 
 #[test]
 #[ignore = "needs PostgreSQL"]
-fn mission_deleted_during_a_batch_is_added_again() {
+fn mission_deleted_during_a_batch_on_postgres_is_added_again() {
     let url = databases::new_database_text(databases::DATABASE);
     let world = World::on_database(url.parse().unwrap());
     ingest(&world, &[created(1, "demo", "Demo"), created(2, "other", "Other")]);
