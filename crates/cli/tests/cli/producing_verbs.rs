@@ -4,6 +4,8 @@
 use crate::worlds::with_listener;
 use contract::OwnerRecord;
 use contract::owner_record::OwnerInstance;
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use testkit::World;
 use testkit::listener::CountingListener;
@@ -67,6 +69,37 @@ impl Scene {
         verb.split(' ').chain(options.iter().copied()).map(str::to_owned).collect()
     }
 
+    /// A call of a verb of class local, which needs `evidence.yaml` in `running`.
+    fn local_argv(&self, verb: &str) -> Vec<String> {
+        let open = |key: &str| {
+            let question = ["--flow", "plan", "--step-id", "s", "--input-key", key, "--question", "q"];
+            let argv = ["agent", "decision", "open", "--mission", &self.running.slug];
+            argv.into_iter().chain(question).map(str::to_owned).collect::<Vec<_>>()
+        };
+        let opened = |key: &str| {
+            let run = self.world.run(open(key)).exits(0).json();
+            run["decision_id"].as_str().unwrap().to_owned()
+        };
+        let mission = ["--mission", &self.running.slug].map(str::to_owned).to_vec();
+        let options = match verb {
+            "init" => Vec::new(),
+            "agent decision open" => return open("open"),
+            "agent decision resolve" => {
+                [vec![opened(verb)], ["--final-answer", "yes"].map(str::to_owned).to_vec(), mission].concat()
+            }
+            "agent decision defer" | "agent decision cancel" => {
+                [vec![opened(verb)], ["--rationale", "later"].map(str::to_owned).to_vec(), mission].concat()
+            }
+            "agent evidence capture"
+            | "agent evidence draft"
+            | "agent status materialize"
+            | "agent mission finalize-tasks --validate-only"
+            | "tasks --validate-only" => mission,
+            unknown => panic!("`{unknown}` is local: add its command line here"),
+        };
+        verb.split(' ').map(str::to_owned).chain(options).collect()
+    }
+
     /// Every verb refuses under exactly these names, and nothing happens.
     #[track_caller]
     fn refuses(&self, names: &[&str]) {
@@ -98,14 +131,19 @@ impl Scene {
     }
 }
 
-/// The verbs of class producing, as the program itself lists them.
+/// The verbs of class producing.
 fn producing_verbs(world: &World) -> Vec<String> {
+    verbs_of_class(world, "producing")
+}
+
+/// The verbs of a class, as the program itself lists them.
+fn verbs_of_class(world: &World, class: &str) -> Vec<String> {
     let inventory = world.run(["doctor", "paths", "--json"]).exits(0).json();
     let verbs: Vec<String> = inventory["paths"]
         .as_array()
         .unwrap()
         .iter()
-        .filter(|path| path["class"] == "producing" && path["runs_in"].is_null())
+        .filter(|path| path["class"] == class && path["runs_in"].is_null())
         .map(|path| path["verb"].as_str().unwrap().to_owned())
         .collect();
     assert!(verbs.len() >= 10, "{verbs:?}");
@@ -288,14 +326,79 @@ fn every_verb_captures_on_a_coherent_host_and_only_into_its_queue() {
     assert_eq!(scene.server.connections(), 0, "capturing sends nothing");
 }
 
-/// Asked to stay local, or with the switch off, they need no login and leave no row.
+/// The keys of each payload in docs/events.md, and those of the objects in it. `the same` are those of the row before.
+fn keys_of_the_page() -> BTreeMap<String, BTreeSet<String>> {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/events.md")).unwrap();
+    let (_, section) = page.split_once("\n## Payloads\n").unwrap();
+    let names = |cell: &str| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
+    let (mut events, mut keys) = (BTreeMap::new(), BTreeSet::new());
+    for line in section.lines().take_while(|line| !line.starts_with("## ")) {
+        if let Some((named, cell)) = line.strip_prefix("| ").and_then(|line| line.split_once(" | ")) {
+            if !cell.starts_with("the same") {
+                keys.clear();
+            }
+            keys.extend(names(cell));
+            events.extend(names(named).into_iter().map(|event| (event, keys.clone())));
+        }
+    }
+    events
+}
+
+#[test]
+fn events_have_the_keys_of_the_page_and_name_no_place() {
+    let scene = Scene::new();
+    let mut typed = BTreeSet::new();
+    let evidence =
+        r#"{"review": {"reviewer": "rev", "verdict": "approved", "reference": "pr/1"}, "private": 1}"#;
+    let mut calls: Vec<Vec<String>> =
+        producing_verbs(&scene.world).iter().map(|verb| scene.argv(verb)).collect();
+    let done =
+        ["agent", "status", "emit", "WP01", "--to", "done", "--actor", "dev", "--force", "--reason", "old"];
+    let with = ["--evidence-json", evidence, "--mission", &scene.running.slug];
+    calls.push(done.iter().chain(&with).map(|word| (*word).to_owned()).collect());
+    for argv in calls {
+        let _ = scene.world.run(&argv).exits(0);
+        typed.extend(argv.iter().flat_map(|word| words(word)).map(str::to_owned).collect::<Vec<_>>());
+    }
+    let queue = rusqlite::Connection::open(only_queue(&scene.world)).unwrap();
+    let mut rows = queue.prepare("SELECT data FROM queue").unwrap();
+    let rows = rows.query_map([], |row| row.get::<_, String>(0)).unwrap();
+    let place = scene.world.user_home().parent().unwrap().to_str().unwrap().to_owned();
+    let host = system::Machine::observe().hostname;
+    let mut sent: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for text in rows.map(Result::unwrap) {
+        assert!(!text.contains(&place), "{text}");
+        // A word of a call may be the name of the machine that runs the test.
+        assert!(typed.contains(&host) || words(&text).all(|word| word != host), "{text}");
+        let event: Value = serde_json::from_str(&text).unwrap();
+        let payload = event["payload"].as_object().unwrap();
+        let inner = payload.values().filter_map(Value::as_object).flat_map(|object| object.keys());
+        let keys = sent.entry(event["event_type"].as_str().unwrap().to_owned()).or_default();
+        keys.extend(payload.keys().chain(inner).cloned());
+    }
+    assert_eq!(sent, keys_of_the_page());
+}
+
+/// The parts of a text that may be the name of a host.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !(c.is_alphanumeric() || "-.".contains(c)))
+}
+
+/// Asked to stay local, or with the switch off, they need no login and leave no row. No local verb sends anything, with
+/// a login neither.
 #[test]
 fn local_verb_needs_no_login_and_queues_nothing() {
-    for (variable, extra) in [("1", &["--local-only"][..]), ("0", &[])] {
+    for (variable, extra, has_login) in
+        [("1", &["--local-only"][..], false), ("0", &[], false), ("1", &["--local-only"], true)]
+    {
         let mut scene = Scene::new();
+        let check = "{id: holds, issue: 1, work_package: WP01, command: 'true', sources: ['kitty-specs/**']}";
+        scene.running.write("evidence.yaml", &format!("checks:\n- {check}\n"));
         scene.world.write_state("sync/daemon/owner.json", b"{");
         scene.world.set("SPEC_KITTY_ENABLE_SAAS_SYNC", variable);
-        std::fs::remove_dir_all(scene.world.root().join("auth")).unwrap();
+        if !has_login {
+            std::fs::remove_dir_all(scene.world.root().join("auth")).unwrap();
+        }
         let home = snapshot(scene.world.user_home());
         for verb in producing_verbs(&scene.world) {
             // History is for the queue alone: it has no local half.
@@ -307,7 +410,13 @@ fn local_verb_needs_no_login_and_queues_nothing() {
             let done = scene.world.run(words).exits(0).json();
             assert_eq!(done["capture"]["state"], "local", "{verb}: {done}");
         }
+        for verb in verbs_of_class(&scene.world, "local") {
+            if !verb.ends_with("--local-only") {
+                let _ = scene.world.run(scene.local_argv(&verb)).exits(0);
+            }
+        }
         assert_eq!(difference(&home, &snapshot(scene.world.user_home())), Vec::<String>::new());
+        assert_eq!(scene.server.connections(), 0);
     }
 }
 

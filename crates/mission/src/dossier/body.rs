@@ -124,6 +124,54 @@ fn read_body(mission_dir: &Path, artifact: &Artifact, overlay: &Overlay) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dossier::read_dossier;
+
+    #[test]
+    fn what_travels_is_what_the_docs_say() {
+        let docs = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/events.md"));
+        let size = format!("up to {} KiB; UTF-8; not empty.", MAX_BODY / 1024);
+        assert!(docs.unwrap().contains(&size), "docs/events.md lacks: {size}");
+        assert_eq!(MAX_BODY, u64::try_from(contract::wire::body::MAX_CONTENT_BYTES).unwrap());
+        let longest = usize::try_from(MAX_BODY).unwrap();
+        let format = |extension: &str| Some(SkipReason::UnsupportedFormat(extension.into()));
+        let text = |length: usize| "é".repeat(length / 2).into_bytes();
+        for (path, bytes, reason) in [
+            ("spec.md", text(longest), None),
+            ("plan.md", text(2), None),
+            ("tasks.md", text(2), None),
+            ("research.md", text(2), None),
+            ("quickstart.md", text(2), None),
+            ("data-model.md", text(2), None),
+            ("research/deep/a.md", text(2), None),
+            ("contracts/a.json", text(2), None),
+            ("contracts/a.yaml", text(2), None),
+            ("checklists/a.yml", text(2), None),
+            ("checklists/a.csv", text(2), None),
+            ("tasks/WP01-a.md", text(2), None),
+            ("tasks/WP01-a/review-cycle-1.md", text(2), None),
+            ("spec.md", text(longest + 2), Some(SkipReason::Oversized(MAX_BODY + 2))),
+            ("spec.md", Vec::new(), Some(SkipReason::EmptyContent)),
+            ("spec.md", b"\xff".to_vec(), Some(SkipReason::NotPresent)),
+            ("research/a.txt", text(2), format(".txt")),
+            ("contracts/a", text(2), format("")),
+            ("meta.json", text(2), Some(SkipReason::UnsupportedSurface)),
+            ("tasks/README.md", text(2), Some(SkipReason::UnsupportedSurface)),
+            ("evidence/a.md", text(2), Some(SkipReason::UnsupportedSurface)),
+        ] {
+            let mission = tempfile::tempdir().unwrap();
+            let file = mission.path().join(path);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(&file, &bytes).unwrap();
+            let overlay = Overlay::new();
+            let dossier = read_dossier(mission.path(), "software-dev", &overlay, None).unwrap();
+            let verdict = judge_body(mission.path(), &dossier.artifacts[0], &overlay);
+            let expected = reason.map_or_else(
+                || BodyVerdict::Travels(String::from_utf8(bytes.clone()).unwrap()),
+                BodyVerdict::Stays,
+            );
+            assert!(verdict == expected, "{path}, {} bytes", bytes.len());
+        }
+    }
 
     #[test]
     fn extension_is_that_of_the_name_in_lower_case() {

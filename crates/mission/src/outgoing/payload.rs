@@ -102,8 +102,9 @@ fn evidence_of(evidence: &Value, background: &Background<'_>) -> Value {
     json!({ "repos": repos, "verification": list("verification", &["command", "result", "summary"]), "review": review })
 }
 
-fn draft_of_fact(row: &FactRow, event_type: &'static str, background: &Background<'_>) -> Draft {
-    let allowed: &[&str] = match row.kind {
+/// The keys of a fact that are sent.
+const fn allowed_keys(fact: FactKind) -> &'static [&'static str] {
+    match fact {
         FactKind::MissionCreated => &[
             "mission_slug",
             "mission_id",
@@ -126,9 +127,13 @@ fn draft_of_fact(row: &FactRow, event_type: &'static str, background: &Backgroun
         FactKind::ReviewerSelfApproval | FactKind::DecisionPointOpened | FactKind::DecisionPointResolved => {
             &[]
         }
-    };
+    }
+}
+
+fn draft_of_fact(row: &FactRow, event_type: &'static str, background: &Background<'_>) -> Draft {
+    let allowed = allowed_keys(row.kind).iter();
     let mut payload: Map<String, Value> =
-        allowed.iter().filter_map(|key| Some(((*key).to_owned(), row.payload.get(*key)?.clone()))).collect();
+        allowed.filter_map(|key| Some(((*key).to_owned(), row.payload.get(*key)?.clone()))).collect();
     if row.kind == FactKind::MissionCreated {
         // Not that of `meta.json`, which a merge assigns later.
         let written = row.payload.get("mission_number").cloned().unwrap_or_default();
@@ -178,5 +183,50 @@ pub(crate) fn draft_of_history(entry: &HistoryEntry, event_id: String, timestamp
             "entry_content": entry.entry_content,
             "author": entry.author,
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+    use strum::VariantArray as _;
+
+    /// The keys of an event in the table of docs/events.md. `the same` are those of the row before.
+    fn keys_of_the_page(event: &str) -> BTreeSet<String> {
+        let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/events.md"));
+        let page = page.unwrap();
+        let (_, section) = page.split_once("\n## Payloads\n").unwrap();
+        let mut keys = BTreeSet::new();
+        for line in section.lines().filter(|line| line.starts_with("| `")) {
+            let (events, cell) = line.trim_matches(['|', ' ']).split_once(" | ").unwrap();
+            if !cell.starts_with("the same") {
+                keys.clear();
+            }
+            keys.extend(cell.split('`').skip(1).step_by(2).map(str::to_owned));
+            if events.contains(&format!("`{event}`")) {
+                return keys;
+            }
+        }
+        panic!("docs/events.md has no payload of {event}");
+    }
+
+    #[test]
+    fn table_of_keys_in_the_docs_is_this_one() {
+        let background = Background { aggregate_id: "demo", meta: None, repo_slug: None };
+        for kind in FactKind::VARIANTS {
+            let keys = allowed_keys(*kind).iter().chain(&["private", "host"]);
+            let row = Row::Fact(FactRow {
+                event_id: "01KRX0000000000000000000A1".into(),
+                kind: *kind,
+                aggregate_id: "WP01".into(),
+                timestamp: "2026-05-18T12:00:00+00:00".into(),
+                payload: keys.map(|key| ((*key).to_owned(), Value::Null)).collect(),
+                project: None,
+            });
+            let Some(draft) = draft_of_row(&row, &background) else { continue };
+            let sent: BTreeSet<String> = draft.payload.as_object().unwrap().keys().cloned().collect();
+            assert_eq!(sent, keys_of_the_page(draft.event_type), "{}", draft.event_type);
+        }
     }
 }

@@ -54,16 +54,6 @@ fn create_captures_each_fact_once_under_its_row_id() {
 }
 
 #[test]
-fn no_event_names_a_path_or_a_host_of_this_machine() {
-    let world = World::new();
-    create_captured(&world);
-    let home = world.root.parent().unwrap().to_str().unwrap().to_owned();
-    for event in world.events() {
-        assert!(!event.to_string().contains(&home), "{event}");
-    }
-}
-
-#[test]
 fn clock_values_ascend_over_commands() {
     let world = World::new();
     let created = create_captured(&world);
