@@ -375,6 +375,22 @@ mod tests {
     }
 
     #[test]
+    fn message_that_repeats_the_one_before_it_is_not_logged_again() {
+        let mut stage = stage(Timing::FOREGROUND, PendingRows::Nothing, ScopeOnDisk::Own, nothing_sent);
+        for why in ["locked", "locked", "damaged", "locked"] {
+            let pending = PendingRows::Unknown(why.into());
+            let (scope, drains) = (ScopeOnDisk::Own, Arc::clone(&stage.drains));
+            let drain = Scripted { pending, scope, queue_id: None, outcome: nothing_sent, drains };
+            stage.life.drain = Some(Box::new(drain));
+            assert!(!stage.life.rows_wait());
+        }
+        let log = fs::read_to_string(stage.world.home().daemon_log());
+        let log = log.expect("a log");
+        let causes: Vec<&str> = log.lines().filter_map(|line| line.rsplit(' ').next()).collect();
+        assert_eq!(causes, ["locked", "damaged", "locked"], "{log}");
+    }
+
+    #[test]
     fn nudge_during_a_drain_is_followed_by_another_drain() {
         let mut stage = stage(Timing::FOREGROUND, PendingRows::Nothing, ScopeOnDisk::Own, nothing_sent);
         let now = Instant::now();

@@ -63,7 +63,10 @@ fn verify_units(names: &[&str], options: &[&str]) {
 fn service_manager_files_run_the_daemon() {
     let unit = fs::read_to_string(root().join("contrib/systemd/spec-kitty.service")).unwrap();
     assert!(unit.contains("\nExecStart=%h/.cargo/bin/spec-kitty sync daemon run\n"));
+    // They run it again within half a minute.
+    assert!(unit.contains("\nRestart=on-failure\nRestartSec=30\n"));
     let plist = fs::read_to_string(root().join("contrib/launchd/spec-kitty.plist")).unwrap();
+    assert!(plist.contains("<key>ThrottleInterval</key>\n  <integer>30</integer>\n"));
     let mut open = Vec::new();
     for tag in plist.split('<').skip(1).map(|rest| rest.split('>').next().unwrap()) {
         if tag.starts_with(['?', '!']) || tag.ends_with('/') {

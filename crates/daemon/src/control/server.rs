@@ -238,3 +238,23 @@ fn read_request(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_those_of_the_page() {
+        let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/daemon.md"));
+        let page = page.expect("the page").split_whitespace().collect::<Vec<_>>().join(" ");
+        let Limits { connections, patience, requests } = Limits::default();
+        assert_eq!((patience, requests), (Duration::from_secs(2), 8));
+        let sentence = format!(
+            "Requests have at most {} KiB of headers and {} KiB of body, must arrive within two seconds, and eight may \
+             share a connection. At {connections} connections,",
+            http::MAX_HEAD / 1024,
+            http::MAX_REQUEST_BODY / 1024,
+        );
+        assert!(page.contains(&sentence), "docs/daemon.md lacks: {sentence}");
+    }
+}

@@ -113,6 +113,23 @@ fn health_is_open_and_leaks_nothing() {
 }
 
 #[test]
+fn ninth_request_of_a_connection_is_not_answered() {
+    let bench = Bench::logged_in();
+    bench.start();
+    let port = control(&bench).port;
+    let request = format!("GET /v1/health HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n");
+    for (sent, answered) in [(7, 7), (9, 8)] {
+        let mut stream = connect(port);
+        stream.write_all(request.repeat(sent).as_bytes()).unwrap();
+        let _ = stream.shutdown(std::net::Shutdown::Write);
+        let mut answers = String::new();
+        stream.read_to_string(&mut answers).unwrap();
+        assert_eq!(answers.matches("HTTP/1.1 200 OK").count(), answered, "{answers}");
+        assert_eq!(answers.to_ascii_lowercase().matches("connection: close").count(), usize::from(sent == 9));
+    }
+}
+
+#[test]
 fn garbage_requests_do_not_stop_the_daemon() {
     let bench = Bench::logged_in();
     bench.start();
