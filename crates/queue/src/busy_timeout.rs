@@ -37,3 +37,20 @@ pub(crate) fn wait_for_locks(conn: &mut Connection, deadline: Duration) -> rusql
 pub(crate) fn busy(path: &Path, waited: Duration) -> Busy {
     Busy { path: path.to_owned(), holder: system::lock::observe_posix_holder(path), waited }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn page_has_these_waits() {
+        let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/queue.md"));
+        let waits = format!(
+            "exit 69 after {} ms (looking), {} s (capture) or {} s (migration)",
+            READ.as_millis(),
+            CAPTURE.as_secs(),
+            MIGRATE.as_secs()
+        );
+        assert!(page.expect("the page").contains(&waits), "docs/queue.md lacks: {waits}");
+    }
+}
