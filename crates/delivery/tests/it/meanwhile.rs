@@ -8,7 +8,8 @@ use delivery::drain::{DrainOptions, DrainProgress, DrainReport, StoppedBy};
 use identity::{ConfigEdit, Home};
 use rusqlite::Connection;
 use serde_json::json;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
 use testkit::World;
 use testkit::scripted::{Reply, ScriptedRequest, ScriptedServer};
 
@@ -180,4 +181,77 @@ fn row_removed_after_the_read_ahead_does_not_leave() {
     let report = try_drain(&machine, DrainOptions::default(), &mut between).unwrap();
     assert_eq!(batches(&stub), [vec!["e1", "e2"], vec!["e4", "e5"], vec!["e6"]]);
     assert_eq!((report.events.delivered, stopped(&report)), (5, None));
+}
+
+/// A batch that is on its way.
+struct Open {
+    project: String,
+    rows: usize,
+    bytes: usize,
+}
+
+/// Each case is the limits of a request, the rows of each of eight projects, and the most batches on their way.
+#[test]
+fn few_batches_are_on_their_way_each_of_another_project() {
+    const ROWS: usize = 1000;
+    const BYTES: usize = 1_000_000;
+    // In the last case the second batch of the only project would fit beside its first one.
+    for (rows, bytes, of_each, most) in
+        [(ROWS, BYTES, [1; 8], 4), (5, BYTES, [2; 8], 2), (ROWS, 4000, [21, 0, 0, 0, 0, 0, 0, 0], 1)]
+    {
+        let open: Arc<Mutex<(Vec<Open>, usize)>> = Arc::default();
+        let mut ingest = Ingest::limited(1);
+        ingest.limits =
+            Some(json!({"max_events_per_batch": rows, "max_decompressed_bytes_per_batch": bytes}));
+        let seen_open = Arc::clone(&open);
+        let stub = ScriptedServer::start(move |seen, _| {
+            if seen.path != BATCH {
+                return ingest.answer(seen);
+            }
+            let project = seen.json()["events"][0]["project_uuid"].as_str().unwrap().to_owned();
+            {
+                let (open, peak) = &mut *seen_open.lock().unwrap();
+                let batch = Open {
+                    project: project.clone(),
+                    rows: seen.event_ids().len(),
+                    bytes: seen.plain().len(),
+                };
+                open.push(batch);
+                *peak = open.len().max(*peak);
+            }
+            // The others have time to come, and one too many too.
+            let begun = Instant::now();
+            while seen_open.lock().unwrap().1 < most && begun.elapsed() < Duration::from_secs(5) {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            std::thread::sleep(Duration::from_millis(40));
+            let (open, _) = &mut *seen_open.lock().unwrap();
+            let mut projects: Vec<&str> = open.iter().map(|batch| batch.project.as_str()).collect();
+            projects.sort_unstable();
+            projects.dedup();
+            let sum = |size: fn(&Open) -> usize| open.iter().map(size).sum::<usize>();
+            let fits = open.len() <= 4
+                && projects.len() == open.len()
+                && sum(|batch| batch.rows) <= rows
+                && sum(|batch| batch.bytes) <= bytes;
+            let at = open.iter().position(|batch| batch.project == project).unwrap();
+            open.remove(at);
+            // A refusal of the whole, which the test sees in the report.
+            if fits { ingest.answer(seen) } else { Reply::json(500, json!({"error": "too many at once"})) }
+        });
+        let machine = logged_in(&stub.url());
+        for (number, count) in of_each.into_iter().enumerate().filter(|(_, count)| *count > 0) {
+            let project = format!("164b830e-0aa9-486a-80e9-73e0ff9bd51{number}");
+            let ids: Vec<String> = (0..count).map(|row| format!("e{number}-{row:02}")).collect();
+            capture(
+                &machine,
+                &project,
+                events(&project, &ids.iter().map(String::as_str).collect::<Vec<_>>()),
+            );
+        }
+        let report = drain_all(&machine);
+        let all: usize = of_each.iter().sum();
+        assert_eq!((report.events.delivered, stopped(&report)), (u64::try_from(all).unwrap(), None));
+        assert!(open.lock().unwrap().1 >= most, "case of {most}");
+    }
 }
