@@ -467,10 +467,13 @@ fn reach_advice() {
 #[test]
 fn every_command_that_a_text_or_a_page_names_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap();
-    let mut files = vec![root.join("README.md")];
-    for page in ["benchmarks", "boundary", "daemon", "delivery", "events", "missions", "queue", "server"] {
-        files.push(root.join(format!("docs/{page}.md")));
-    }
+    let mut files: Vec<PathBuf> = ["", "docs", "docs/reference"]
+        .iter()
+        .flat_map(|directory| std::fs::read_dir(root.join(directory)).unwrap().flatten())
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
+        .collect();
+    assert!(files.len() > 20, "{files:?}");
     for library in [
         "cli",
         "contract",
