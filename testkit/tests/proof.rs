@@ -1,4 +1,5 @@
 //! `docs/proof.md` has every requirement, invariant and scenario; it and `docs/security.md` name tests that exist.
+//! CONTRIBUTING.md has the reasons of the tests that are ignored.
 
 use std::path::{Path, PathBuf};
 
@@ -89,4 +90,66 @@ fn named_tests(id: &str, cell: &str) -> usize {
         }
     }
     named
+}
+
+/// The Rust sources below a directory.
+fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(directory).expect("a directory").flatten() {
+        let path = entry.path();
+        if path.is_dir() && !path.ends_with("target") {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// Path of the module and name of every ignored test, with its reason.
+fn ignored_tests() -> Vec<(String, String)> {
+    let mut files = Vec::new();
+    for directory in ["crates", "testkit", "simulation", "fuzz", "benches"] {
+        sources(&root().join(directory), &mut files);
+    }
+    let mut found = Vec::new();
+    for file in files {
+        let module = file.with_extension("").strip_prefix(root()).expect("below the root").to_owned();
+        let module: Vec<_> = module.components().map(|part| part.as_os_str().to_string_lossy()).collect();
+        let text = std::fs::read_to_string(&file).expect("a source");
+        let mut lines = text.lines().map(str::trim_start);
+        while let Some(line) = lines.next() {
+            let Some((_, reason)) = line.strip_prefix("#[").and_then(|line| line.split_once("ignore = \""))
+            else {
+                continue;
+            };
+            let named = lines.by_ref().find_map(|line| line.split_once("fn ")?.1.split('(').next());
+            let path = format!("{}::{}", module.join("::"), named.expect("a test"));
+            found.push((path, reason.split('"').next().unwrap_or_default().to_owned()));
+        }
+    }
+    found
+}
+
+/// A reason begins as its row does, and the names at the end of a row's command select its tests.
+#[test]
+fn every_reason_of_an_ignored_test_has_a_row_that_runs_it() {
+    let page = std::fs::read_to_string(root().join("CONTRIBUTING.md")).expect("CONTRIBUTING.md");
+    let (_, section) = page.split_once("\n## Ignored tests\n").expect("the section");
+    let (section, _) = section.split_once("\n## ").expect("the next section");
+    let rows: Vec<Vec<&str>> = section
+        .lines()
+        .filter_map(|line| Some(line.strip_prefix("| ")?.strip_suffix(" |")?.split(" | ").collect()))
+        .skip(1)
+        .collect();
+    let tests = ignored_tests();
+    assert!(tests.len() > 100, "only {} ignored tests", tests.len());
+    for row in &rows {
+        assert!(tests.iter().any(|(_, reason)| reason.starts_with(row[0])), "no test has: {}", row[0]);
+    }
+    for (test, reason) in tests {
+        let row = rows.iter().find(|row| reason.starts_with(row[0]));
+        let row = row.unwrap_or_else(|| panic!("{test}: CONTRIBUTING.md has no row for `{reason}`"));
+        let names = row[2].split_once("-- --ignored").map_or("", |(_, names)| names).trim_matches(['`', ' ']);
+        let is_run = names.is_empty() || names.split(' ').any(|name| test.contains(name));
+        assert!(is_run, "{test}: `{names}` leaves it out");
+    }
 }
