@@ -28,7 +28,7 @@ fn main() {
             queue.many_events(rows);
         }
         drop(queue);
-        // Gives the file our tables, its id and the identity card, and binds its rows.
+        // Gives the file our tables, its id and the session cache, and binds its rows.
         let _ = world.run(["sync", "migrate"]).exits(0);
         println!("\n{rows} waiting rows");
         in_process(&world);

@@ -166,7 +166,7 @@ impl FailureName {
             }
             Self::Fault(FaultCode::HomeNotPrivate) => {
                 "Every user may write to the state directory, or another user owns it or a trusted file in it: config, \
-                 session, credentials, identity card, control file, owner record or `sync-daemon`."
+                 session, credentials, session cache, control file, owner record or `sync-daemon`."
             }
             Self::Fault(FaultCode::StrayDaemon) => {
                 "A running daemon of this home is not the one in the owner record."

@@ -67,7 +67,7 @@ fn stray_detail(stray: &StrayDaemon) -> String {
     if stray.copied {
         format!("names the sync daemon of another home, pid {pid}: it came with a copy of that home")
     } else {
-        format!("names a live sync daemon, pid {pid}, that the owner record does not")
+        format!("names a live sync daemon, pid {pid}, that the owner record does not name")
     }
 }
 
@@ -81,7 +81,7 @@ fn changed_queue(facts: &Facts, record: &contract::OwnerRecord) -> Option<Fault>
         Fault::new(
             FaultCode::QueueIdentityChanged,
             &facts.active.path,
-            format!("has id {ours}, and the running daemon knew it as {theirs}"),
+            format!("has id {ours}; the running daemon recorded id {theirs}"),
             Remedy::RestartDaemon,
         )
     })

@@ -73,8 +73,8 @@ pub fn judge_reference_orphan(facts: &OwnerFacts) -> Option<OrphanKind> {
     }
 }
 
-/// Whether the record carries the numbers of a lock file, and not those of this home's. Without a lock
-/// file here only a live process can be another home's; a dead one is dead.
+/// Whether the record names the lock file of another home. Without a lock file here, only a record of a live
+/// process counts as one.
 fn is_of_other_lock(record: &OwnerRecord, facts: &OwnerFacts) -> bool {
     let Some(theirs) = record.instance.as_ref().and_then(|instance| instance.lock) else { return false };
     match facts.lock_file.as_ref().map(|file| file.numbers) {

@@ -170,7 +170,7 @@ impl Home {
         self.auth_dir().join("session.hot-path.json")
     }
 
-    /// The identity card.
+    /// The session cache.
     pub fn identity_card(&self) -> PathBuf {
         self.auth_dir().join("identity.card.json")
     }

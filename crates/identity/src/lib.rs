@@ -10,7 +10,7 @@
 //! | [`config`] | `config.toml`: reading, consent, editing |
 //! | [`secret`] | text that is never shown and is wiped when dropped |
 //! | [`session`] | the encrypted session file |
-//! | [`session_cache`] | the identity card beside the session |
+//! | [`session_cache`] | the session cache beside the session |
 //! | [`ci_token`] | the CI token |
 //! | [`credentials`] | the credentials file of old releases |
 //! | [`switch`] | the hosted-sync switch: variable, configuration, default |

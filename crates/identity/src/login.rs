@@ -78,7 +78,7 @@ pub struct Login {
     pub refresh_expires_at: Option<Timestamp>,
     /// The base URL of the server that issued the token, if recorded.
     pub issuer: Option<String>,
-    /// Whether an identity card replaced the key derivation.
+    /// Whether a session cache replaced the key derivation.
     pub card: CardUse,
     /// Faults of unreadable sources.
     pub faults: Vec<Fault>,
@@ -183,7 +183,7 @@ impl Login {
     }
 }
 
-/// Reads the login of this machine and user. With a valid identity card no key is derived.
+/// Reads the login of this machine and user. With a valid session cache no key is derived.
 ///
 /// Pass [`Config::unreadable`] when the configuration has a fault: then no session gives a scope, because the
 /// configuration decides the scope's server.

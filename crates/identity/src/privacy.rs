@@ -132,7 +132,8 @@ impl Problem {
         };
         let elsewhere = format!("set {} to a private directory", crate::environment::names::SPEC_KITTY_HOME);
         if self.foreign && self.uid.is_some_and(system::file::is_unmapped_owner) {
-            let detail = format!("{shown} has an owner that this system does not know; it proves nothing");
+            let detail =
+                format!("{shown} has an owner unknown to this system: its privacy cannot be verified");
             return Privacy::Unproven { detail, remedy: Remedy::Advice(elsewhere) };
         }
         if system::file::has_fixed_modes(&self.path) {

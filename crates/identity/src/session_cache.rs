@@ -1,4 +1,4 @@
-//! The identity card: account and expiry of the encrypted session, in clear, beside it.
+//! The session cache: account and expiry of the encrypted session, in clear, beside it.
 //!
 //! It replaces the key derivation of the gate and contains no secret. It is valid only while its SHA-256 is that of
 //! `session.json`, checked on every read (contract section 1). It is valid only on the machine that can decrypt the

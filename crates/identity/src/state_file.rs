@@ -27,6 +27,9 @@ pub struct StateFile {
     pub kind: StateKind,
 }
 
+/// Code of an unusable state file.
+pub const UNUSABLE: &str = "state_file_unusable";
+
 impl Home {
     /// Every file and directory of this program in the home, absent ones included: directories, then files, then
     /// the files of the queue directory.

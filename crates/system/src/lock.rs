@@ -394,7 +394,7 @@ mod tests {
         });
     }
 
-    /// As a child that is being started has one.
+    /// A child process inherits such a copy until its exec.
     #[test]
     fn copy_of_the_descriptor_does_not_keep_the_lock() {
         let (_directory, path) = place();

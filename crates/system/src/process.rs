@@ -133,8 +133,8 @@ mod tests {
             .expect("a child");
         let pid = i64::from(child.id());
         assert!(observe_process(pid).is_alive());
-        // It ends when its input does, and then closes its output; who reads that to the end has seen it
-        // go, all but the last step.
+        // `cat` exits at the end of its input and closes its output. At the end of that output the process is
+        // exiting.
         drop(child.stdin.take());
         let mut output = child.stdout.take().expect("a pipe");
         output.read_to_end(&mut Vec::new()).expect("the end");

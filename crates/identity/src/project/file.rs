@@ -67,8 +67,7 @@ pub(super) fn parse(text: &str) -> Result<RecordedIdentity, String> {
     let set = |value: Option<String>| value.filter(|value| !value.is_empty());
     let uuid = set(uuid)
         .map(|uuid| {
-            let problem =
-                || format!("has a `project.uuid` that is no UUID: `{}`", contract::text::printable(&uuid));
+            let problem = || format!("has an invalid `project.uuid`: `{}`", contract::text::printable(&uuid));
             canonical_uuid(&uuid).ok_or_else(problem)
         })
         .transpose()?;

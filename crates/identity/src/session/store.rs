@@ -73,7 +73,7 @@ pub(crate) struct SessionFile {
 }
 
 impl SessionFile {
-    /// SHA-256 of the file, 64 lower-case hex digits. An identity card is bound to it.
+    /// SHA-256 of the file, 64 lower-case hex digits. A session cache is bound to it.
     pub(crate) fn digest(&self) -> String {
         HEXLOWER.encode(&Sha256::digest(&self.bytes))
     }
@@ -131,7 +131,7 @@ impl SessionStore {
         content::parse(&plaintext)
     }
 
-    /// The digests that an identity card of `file` is bound to. Reads the salt; derives no key.
+    /// The digests that a session cache of `file` is bound to. Reads the salt; derives no key.
     pub(crate) fn seals(&self, file: &SessionFile) -> Result<Seals, SessionError> {
         let salt = self.read_salt()?.ok_or(SessionError::SaltMissing)?;
         Ok(self.seals_with(file, &salt))
@@ -152,7 +152,7 @@ impl SessionStore {
         .transpose()
     }
 
-    /// Stores `session` and its identity card, replacing the stored ones.
+    /// Stores `session` and its session cache, replacing the stored ones.
     ///
     /// # Errors
     /// [`SessionWriteError`]; the stored session is then untouched.

@@ -107,7 +107,7 @@ impl ChildSignals {
         let forward = move || {
             let others = |signal: &i32| !by_terminal || ![SIGINT, SIGQUIT].contains(signal);
             for signal in signals.forever().filter(others).filter_map(Raw::from_named_raw) {
-                // A child that has ended hears nothing any more.
+                // The child may have ended: an error is ignored.
                 let _ = rustix::process::kill_process(pid, signal);
             }
         };

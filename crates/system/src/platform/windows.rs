@@ -249,7 +249,7 @@ pub fn has_fixed_modes(_path: &Path) -> bool {
     false
 }
 
-/// There is no user here that owns everything.
+/// No effect: Windows has no root user.
 pub(crate) fn give_to_directory_owner(_path: &Path) {}
 
 /// Not available on this system.

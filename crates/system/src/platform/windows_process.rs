@@ -134,12 +134,12 @@ pub fn die() -> ! {
     std::process::abort()
 }
 
-/// Signals to this process while it waits for a child: here the console tells both.
+/// No effect: the Windows console signals parent and child.
 #[derive(Debug)]
 pub struct ChildSignals;
 
 impl ChildSignals {
-    /// Nothing is to be taken here.
+    /// No effect on this system.
     ///
     /// # Errors
     /// None.
