@@ -23,7 +23,7 @@ pub struct Deliverer {
     identity: TakenIdentity,
     /// Drains that failed in a row: decides how long the next pause is.
     failures: u32,
-    /// The legacy queue DB whose counts were pinned last.
+    /// Identity of the legacy queue DB whose counts were cached last.
     pinned: Option<FileIdentity>,
 }
 
@@ -50,7 +50,7 @@ impl Deliverer {
         let config = Config::read(&self.home).ok()?;
         let login = read_login(&self.home, &config, &self.environment);
         if login.card == CardUse::Derived {
-            // Without a card every later look derives the key again; a failure costs only that.
+            // Without a session cache every later look derives the key again; a failure costs only that.
             let _ = refresh_card(&self.home, &login);
         }
         login.faults.is_empty().then_some(login)
@@ -111,8 +111,8 @@ impl Deliverer {
         }
     }
 
-    /// Leaves the counts of the legacy queue DB in the scoped one, so that no gate has to scan it
-    /// (contract section 3). What fails here costs a scan, nothing else.
+    /// Stores the counts of the legacy queue DB in the scoped one, so that no gate has to scan it
+    /// (contract section 3). After a failure the next gate scans.
     fn pin_legacy_counts(&mut self) {
         let Ok(metadata) = std::fs::metadata(self.home.legacy_queue()) else { return };
         let found = file::file_identity(&metadata);

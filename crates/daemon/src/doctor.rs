@@ -82,7 +82,7 @@ pub enum CleanupAction {
     RecordRemoved,
     /// The daemon is gone.
     Stopped,
-    /// The files that name it were quarantined; the process still runs.
+    /// The files that name it were moved aside; the process still runs.
     FilesMovedAside,
     /// `--force` is needed.
     NeedsForce,
@@ -198,7 +198,7 @@ fn judge_stray(home: &Home, stray: ReferencePeer, copied: bool) -> FoundDaemon {
     let state_file = contract::text::path(&home.state_file());
     let (class, detail, cure) = match voice {
         PeerIdentity::Itself => {
-            let detail = format!("{state_file} names a live daemon that the owner record does not");
+            let detail = format!("{state_file} names a live daemon that the owner record does not name");
             (CleanupClass::SafeAuto, detail, DaemonFix::StopStray(stray.clone()))
         }
         PeerIdentity::OfOtherHome => {
@@ -206,7 +206,8 @@ fn judge_stray(home: &Home, stray: ReferencePeer, copied: bool) -> FoundDaemon {
             (CleanupClass::SafeAuto, detail, DaemonFix::RemoveStateFile)
         }
         PeerIdentity::Stranger | PeerIdentity::Mute => {
-            let detail = format!("{state_file} names a live daemon that does not prove itself over its port");
+            let detail =
+                format!("{state_file} names a live daemon that cannot be authenticated over its port");
             (CleanupClass::OperatorRequired, detail, DaemonFix::MoveFilesAside)
         }
     };
@@ -246,7 +247,7 @@ fn wedged(home: &Home, verdict: &Verdict) -> Option<FoundDaemon> {
                 pid: i64::from(reference.pid),
                 port: reference.port,
                 started_at: None,
-                detail: "the daemon of the owner record does not prove itself over its port".to_owned(),
+                detail: "the daemon of the owner record cannot be authenticated over its port".to_owned(),
                 // Its pid is provably no other program's: the record would be an orphan.
                 end_command: Some(system::process::end_command(reference.pid)),
                 action: CleanupAction::None,
@@ -385,8 +386,7 @@ fn scan_processes(home: &Home, named: &[i64]) -> Vec<DaemonFinding> {
                 pid: i64::from(pid),
                 port: None,
                 started_at: None,
-                detail: "had the owner lock of this home and lost it; it retires by itself within a minute"
-                    .to_owned(),
+                detail: "holds a replaced owner lock of this home; it stops within a minute".to_owned(),
                 end_command: Some(system::process::end_command(pid)),
                 action: CleanupAction::None,
             })
@@ -396,7 +396,7 @@ fn scan_processes(home: &Home, named: &[i64]) -> Vec<DaemonFinding> {
 
 fn judge_unnamed(pid: u32, ours: bool) -> DaemonFinding {
     let (kind, class, detail) = if ours {
-        let detail = "a daemon of another implementation runs in this home, and no file names its port";
+        let detail = "a daemon of the Python CLI runs in this home, and no file names its port";
         (DaemonFindingKind::UnnamedDaemon, CleanupClass::OperatorRequired, detail)
     } else {
         (DaemonFindingKind::ForeignDaemon, CleanupClass::NeverTouch, "a daemon of another home")

@@ -217,13 +217,13 @@ impl EventLoop {
                     self.log.line(&outcome.to_string());
                     self.control.end_drain(outcome);
                 }
-                None => {
-                    self.log.line("the batch in hand did not end in time; its rows stay and are sent again")
-                }
+                None => self
+                    .log
+                    .line("the current batch did not finish in time; its rows stay and are sent again"),
             }
         }
         let stop = self.ownership.release(why);
-        self.log.line("gone");
+        self.log.line("stopped");
         stop
     }
 }

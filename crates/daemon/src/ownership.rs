@@ -18,7 +18,6 @@ use crate::peer_identity;
 use crate::record::{self, RunFacts};
 use crate::stop::{Stop, StopHistory, StopReason};
 use contract::{OrphanKind, OwnerRecord};
-use fs_err as fs;
 use gate::{OwnerFacts, OwnerReading, judge_orphan};
 use identity::Home;
 use identity::quarantine::move_aside;
@@ -28,7 +27,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use system::lock::{FileLock, LockError, LockFile, observe_lock};
-use system::private_file::{WriteError, create_private_dir};
+use system::private_file::{self, WriteError, create_private_dir};
 
 /// Longest time that a starter tries for the lock: longer than any probe holds it.
 const LOCK_PATIENCE: Duration = Duration::from_millis(100);
@@ -42,7 +41,7 @@ pub enum TakeError {
     #[error("a daemon of this home runs already")]
     Held,
     /// A daemon of the reference runs in this home.
-    #[error("a daemon of another implementation runs in this home, pid {pid}")]
+    #[error("a daemon of the Python CLI runs in this home, pid {pid}")]
     ReferenceAlive {
         /// Its pid.
         pid: i64,
@@ -67,8 +66,8 @@ pub enum TakeError {
         source: io::Error,
     },
     /// Files of an earlier daemon could not be removed.
-    #[error("cannot clear what an earlier daemon left: {0}")]
-    Clear(#[from] io::Error),
+    #[error("cannot remove the files of an earlier daemon: {0}")]
+    Clear(#[source] WriteError),
 }
 
 /// The owner lock of a home, with everything an earlier daemon left cleared away.
@@ -135,11 +134,12 @@ impl Claim {
     }
 
     fn clear_leftovers(&self, patience: Duration) -> Result<(), TakeError> {
-        let facts = observe_predecessor(&self.home, &self.lock)?;
+        let facts = observe_predecessor(&self.home, &self.lock)
+            .map_err(|source| TakeError::Lock { path: self.home.owner_lock(), source })?;
         match &facts.reading {
             OwnerReading::Absent => self.clear_files_of_other_home(&facts),
             OwnerReading::Unreadable(_) => {
-                move_aside(&facts.record_path).map_err(|error| TakeError::Clear(error.source))?;
+                move_aside(&facts.record_path).map_err(TakeError::Clear)?;
                 self.clear_files_of_other_home(&facts)
             }
             OwnerReading::Readable(record) => match judge_orphan(&facts) {
@@ -147,7 +147,8 @@ impl Claim {
                 Some(OrphanKind::CopiedHome) => {
                     remove_if_there(&facts.record_path)?;
                     remove_if_there(&self.home.control_file())?;
-                    Ok(peer_identity::remove_copied_state_file(&self.home, Some(record))?)
+                    peer_identity::remove_copied_state_file(&self.home, Some(record))
+                        .map_err(TakeError::Clear)
                 }
                 Some(OrphanKind::Dead | OrphanKind::OtherProgram | OrphanKind::ExecutableMissing) => {
                     remove_if_there(&facts.record_path)?;
@@ -160,7 +161,7 @@ impl Claim {
 
     /// Control and state file may be copied without a record.
     fn clear_files_of_other_home(&self, facts: &OwnerFacts) -> Result<(), TakeError> {
-        peer_identity::remove_copied_state_file(&self.home, None)?;
+        peer_identity::remove_copied_state_file(&self.home, None).map_err(TakeError::Clear)?;
         let ours = facts.lock_file.as_ref().and_then(|file| file.numbers);
         match ControlFile::read(&self.home.control_file()) {
             Ok(Some(control)) if control.lock.is_some() && control.lock != ours => {
@@ -321,8 +322,5 @@ impl DaemonOwnership {
 }
 
 fn remove_if_there(path: &Path) -> Result<(), TakeError> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
-        Ok(()) | Err(_) => Ok(()),
-    }
+    private_file::remove_file(path).map(drop).map_err(TakeError::Clear)
 }

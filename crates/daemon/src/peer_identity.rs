@@ -66,16 +66,16 @@ pub(crate) enum NotStopped {
     #[error("it does not answer")]
     Mute,
     /// Another process answers at its port.
-    #[error("something else answers at its port")]
+    #[error("another process answers at its port")]
     Stranger,
     /// It serves another home, from which this one was copied.
     #[error("it serves another home, from which this one was copied")]
     OfOtherHome,
     /// It refused.
-    #[error("it refused to stop")]
+    #[error("it answered the stop request with an error")]
     Refused,
     /// It agreed and is still there.
-    #[error("it agreed to stop and is still there")]
+    #[error("it accepted the stop request and is still running")]
     Lingers,
 }
 
@@ -100,13 +100,13 @@ pub(crate) fn observe_recorded(home: &Home) -> Option<ReferencePeer> {
 ///
 /// # Errors
 /// It could not be removed.
-pub(crate) fn remove_copied_state_file(home: &Home, record: Option<&OwnerRecord>) -> io::Result<()> {
+pub(crate) fn remove_copied_state_file(home: &Home, record: Option<&OwnerRecord>) -> Result<(), WriteError> {
     let copied = read_stated_pid(home).is_some_and(|(pid, _)| {
         let pid = i64::from(pid);
         record.is_some_and(|record| record.pid == pid)
             || (is_sync_daemon(pid) && serves_other_home(pid, home))
     });
-    if copied { fs_err::remove_file(home.state_file()) } else { Ok(()) }
+    if copied { private_file::remove_file(&home.state_file()).map(drop) } else { Ok(()) }
 }
 
 /// Removes the record without our keys, and the state file if it names `pid` as well: the daemon that they name

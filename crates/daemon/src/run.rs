@@ -24,7 +24,6 @@ use crate::stop::{Stop, StopReason};
 use identity::{
     BuildInfo, CardUse, Config, Environment, Home, observe_foreground, read_login, read_switch, refresh_card,
 };
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use system::private_file::create_private_dir;
@@ -72,8 +71,8 @@ impl Startup {
 
 /// Runs the daemon until it has a reason to stop.
 ///
-/// `make_drain` builds the draining step from the identity taken at the start; `on_ready` hears when the
-/// daemon serves.
+/// `make_drain` builds the draining step from the identity taken at the start; `on_ready` is called when
+/// the daemon serves.
 ///
 /// # Errors
 /// The daemon did not become ready; a spawned one has reported the same over its pipe.
@@ -215,7 +214,7 @@ fn take_after_shutdown(home: &Home) -> Result<Claim, TakeError> {
     }
 }
 
-/// Whether the daemon of `home` answers that it is stopping, or has just taken its files away.
+/// Whether the daemon of `home` reports that it is stopping; false without a control file.
 fn observe_stopping(home: &Home) -> bool {
     let Ok(Some(control)) = ControlFile::of_holder(home) else { return false };
     ControlClient::connect(&control, Duration::from_secs(1))
@@ -228,7 +227,7 @@ fn take_identity(options: &RunOptions) -> Result<TakenIdentity, StartFailure> {
     let config = Config::read(&options.home).map_err(|fault| StartFailure::from(&fault))?;
     let login = read_login(&options.home, &config, &options.environment);
     if login.card == CardUse::Derived {
-        // With a card the identity is read again in no time while the lock is held; without it, slower.
+        // A session cache spares the key derivation when the identity is read again under the lock.
         let _ = refresh_card(&options.home, &login);
     }
     if let Some(fault) = login.faults.first() {
@@ -265,11 +264,7 @@ impl From<TakeError> for StartFailure {
                 let detail = format!("cannot lock {}: {source}", contract::text::path(&path));
                 Self::home_unusable(detail, &path, &source)
             }
-            TakeError::Clear(error) => Self::home_unusable(
-                format!("cannot clear what an earlier daemon left: {error}"),
-                Path::new("the daemon's directory"),
-                &error,
-            ),
+            TakeError::Clear(ref fault) => Self::home_unusable(error.to_string(), &fault.path, &fault.source),
         }
     }
 }

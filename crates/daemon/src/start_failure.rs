@@ -27,7 +27,7 @@ pub enum StartFailure {
         remediation_hint: String,
     },
     /// Credentials of an old release name a queue and authenticate no account.
-    #[error("legacy credentials name a queue and are no login")]
+    #[error("not logged in: legacy credentials only name a queue")]
     CredentialsOnly {
         /// Its remedy, as text.
         remediation_hint: String,
@@ -59,8 +59,8 @@ pub enum StartFailure {
         /// Its remedy, as text.
         remediation_hint: String,
     },
-    /// A daemon of another implementation runs in this home.
-    #[error("a daemon of another implementation runs in this home, pid {pid}")]
+    /// A daemon of the Python CLI runs in this home.
+    #[error("a daemon of the Python CLI runs in this home, pid {pid}")]
     ReferenceAlive {
         /// Its pid.
         pid: i64,

@@ -87,7 +87,7 @@ impl StopReason {
             Self::Idle => "it was idle: nothing was pending and no request arrived".to_owned(),
             Self::Broken { detail } => format!("it failed: {detail}"),
             Self::Killed => "it was killed, or the machine went down".to_owned(),
-            Self::Other => "of a reason that this release does not know".to_owned(),
+            Self::Other => "of an unknown reason recorded by another release".to_owned(),
         }
     }
 }

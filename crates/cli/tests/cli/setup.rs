@@ -103,8 +103,7 @@ fn setup_with_yes_moves_no_file_and_logs_in_no_account() {
 #[test]
 fn setup_runs_failed_remedy_once_and_continues() {
     let world = logged_in();
-    // A live daemon of another implementation that gives no answer: it cannot be replaced, and it is left
-    // alone.
+    // A live daemon of the Python CLI that gives no answer: it cannot be replaced, and it is left alone.
     let mut mute = mute_daemon();
     let record = OwnerRecord {
         package_version: "0".into(),

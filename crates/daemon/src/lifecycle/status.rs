@@ -42,7 +42,7 @@ pub enum DaemonState {
     Suspended,
     /// It holds the lock and does not answer.
     Wedged,
-    /// A daemon of another implementation, by its record.
+    /// A daemon of the Python CLI, by its record.
     Reference,
     /// The lock is free, and the record cannot be read.
     Unreadable,
@@ -115,7 +115,7 @@ pub fn observe_status(home: &Home) -> DaemonStatus {
         Ok(LockProbe::Free) => status.judge_unheld(home),
         Err(error) => status.set(
             DaemonState::Unreadable,
-            format!("the owner lock cannot be probed: {error}"),
+            format!("the owner lock {} cannot be probed: {error}", contract::text::path(&home.owner_lock())),
             Some(identity::file_remedy::repair(&home.owner_lock())),
         ),
     }
@@ -149,7 +149,7 @@ impl DaemonStatus {
             OwnerReading::Readable(_) => match orphan {
                 None => self.set(
                     DaemonState::Reference,
-                    "a daemon of another implementation runs in this home".to_owned(),
+                    "a daemon of the Python CLI runs in this home".to_owned(),
                     Some(Remedy::RestartDaemon),
                 ),
                 Some(kind) => {
@@ -165,7 +165,7 @@ impl DaemonStatus {
         if let OwnerReading::Readable(record) = reading
             && is_suspended(home, record)
         {
-            // Nothing would answer: asked, it would only cost the patience.
+            // A suspended daemon cannot answer; a request would only time out.
             self.set_suspended(record);
             return;
         }
@@ -187,7 +187,8 @@ impl DaemonStatus {
                 return;
             }
             Ok(None) if is_of_ours(reading) => {
-                let detail = "it runs, and its control file is missing; it writes it again within a minute";
+                let detail =
+                    "running, but the control file is missing: the daemon restores it within a minute";
                 self.set(DaemonState::Running, detail.to_owned(), Some(Remedy::RestartDaemon));
                 return;
             }
@@ -214,7 +215,9 @@ impl DaemonStatus {
                 self.started_at = Some(report.started_at.clone());
                 self.report = Some(report);
                 if !is_of_ours(reading) && !has_record_within(home, RECORDED) {
-                    self.detail = Some("it runs, and its owner record is missing or not its own".to_owned());
+                    self.detail = Some(
+                        "running, but the owner record is missing or belongs to another process".to_owned(),
+                    );
                     self.remedy = Some(Remedy::RestartDaemon);
                 }
             }

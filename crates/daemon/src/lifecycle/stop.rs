@@ -78,7 +78,7 @@ pub enum StopFailure {
         pid: i64,
     },
     /// It agreed to end and is still running.
-    #[error("the daemon agreed to stop and is still finishing its batch")]
+    #[error("the daemon accepted the stop request and is still finishing its batch")]
     StillStopping {
         /// Its pid, when it is known.
         pid: Option<i64>,
@@ -105,8 +105,8 @@ pub enum StopFailure {
         /// Its names.
         links: u64,
     },
-    /// A daemon of the reference does not let itself be stopped over its port.
-    #[error("the daemon of another implementation, pid {pid}, was not stopped: {detail}")]
+    /// A daemon of the reference was not stopped over its port.
+    #[error("the daemon of the Python CLI, pid {pid}, was not stopped: {detail}")]
     Reference {
         /// Its pid.
         pid: u32,
@@ -120,7 +120,7 @@ pub enum StopFailure {
         fault: Fault,
     },
     /// The lock cannot be probed.
-    #[error("the owner lock cannot be probed: {detail}")]
+    #[error("the owner lock {} cannot be probed: {detail}", contract::text::path(.path))]
     Lock {
         /// The lock.
         path: PathBuf,
@@ -276,7 +276,7 @@ fn stop_holder(home: &Home, cause: &ShutdownCause, force: bool) -> Result<Gone, 
     let instance = control.as_ref().ok().and_then(Option::as_ref).map(|control| control.instance_id.clone());
     let proven = record.as_deref().and_then(|record| Holder::prove(home, record, None));
     let suspended = proven.as_ref().is_some_and(Holder::is_suspended);
-    // Asked, a suspended one would only cost the patience.
+    // A suspended daemon cannot answer; a request would only time out.
     let asked = if suspended { Err("it is suspended".to_owned()) } else { ask(control, cause) };
     let proven = proven.or_else(|| Holder::prove(home, record.as_deref()?, asked.as_ref().ok()));
     let recorded = record.as_ref().map(|record| record.pid);
