@@ -351,7 +351,7 @@ impl<'a> TokenSource<'a> {
             other => TokenError::Refresh(other),
         })?;
         if matches!(renewed, Refreshed::Renewed(_)) {
-            // The card names the file that was just replaced; without a new one commands only get slower.
+            // The cache names the file that was just replaced; without a new one commands only get slower.
             let login = read_machine(self.context, &mut self.config)?;
             let _ = refresh_card(&self.context.home, &login);
         }

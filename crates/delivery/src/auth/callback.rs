@@ -133,7 +133,7 @@ impl Visitor {
             CallbackRequest::Ours(redirected) => {
                 let text = match &redirected {
                     Redirected::Code(_) => {
-                        "Spec Kitty has the answer. You can close this page and return to the terminal."
+                        "Login received. You can close this page and return to the terminal."
                     }
                     _ => "The login was refused. The reason is in the terminal.",
                 };
@@ -142,7 +142,7 @@ impl Visitor {
             CallbackRequest::Stranger => {
                 ("400 Bad Request", "This is not the login that was started here.", VisitorState::Gone)
             }
-            CallbackRequest::Elsewhere => ("404 Not Found", "Nothing is here.", VisitorState::Gone),
+            CallbackRequest::Elsewhere => ("404 Not Found", "Not found.", VisitorState::Gone),
         };
         let body = format!("<!doctype html><meta charset=utf-8><title>Spec Kitty</title><p>{text}</p>\n");
         let head = format!(

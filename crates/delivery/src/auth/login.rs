@@ -1,7 +1,7 @@
 //! Login: from the choice of the server to the stored session.
 //!
 //! Order: the server (nothing is sent without a configured one), the flow, the account, then the writes:
-//! the server's URL if it was named, the session, the identity card. A login that fails before the
+//! the server's URL if it was named, the session, the session cache. A login that fails before the
 //! writes changes no file.
 
 use super::Prompt;

@@ -23,7 +23,7 @@ pub enum LoginError {
         why: String,
     },
     /// Something answers there, and it is no sync server; no browser was opened.
-    #[error("{host} is no Spec Kitty server: {why}")]
+    #[error("{host} is not a Spec Kitty server: {why}")]
     NotAServer {
         /// Host and port.
         host: String,

@@ -89,7 +89,7 @@ impl SwitchError {
 
 fn listed(teams: &[Team]) -> String {
     if teams.is_empty() {
-        return "there is none".to_owned();
+        return "this account has none".to_owned();
     }
     let shown = teams.iter().map(|team| format!("{} ({})", team.id, team.name));
     contract::text::printable(&shown.collect::<Vec<_>>().join(", ")).into_owned()

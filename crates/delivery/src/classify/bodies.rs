@@ -78,6 +78,6 @@ fn judge_stored(answer: &HttpAnswer, content_hash: &str) -> BodyJudgement {
     match status.as_str() {
         STORED => BodyJudgement::Delivered,
         ALREADY_EXISTS => BodyJudgement::Duplicate,
-        _ => unusable("the server's answer to a body has a status that this protocol does not know"),
+        _ => unusable("the server's answer to a body has an unknown status"),
     }
 }

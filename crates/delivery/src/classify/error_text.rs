@@ -1,7 +1,7 @@
 //! Error text of a refusal, bounded, and its category in reports.
 //!
 //! The categories and their order are the reference's (wire rule 2.5), because people grep reports for
-//! them; codes are believed before prose.
+//! them. A code takes precedence over the text.
 
 use crate::http::HttpAnswer;
 use crate::plan::read_limits;

@@ -14,7 +14,7 @@
 //! | 401 | refresh once, then stop | the same |
 //! | 403 | stops the project; a refused team stops all | the same |
 //! | 404 | stops | waits for its index event; else parked or later |
-//! | 408, 412, 426, 429, 5xx, silence | stops, keeps | stops, keeps |
+//! | 408, 412, 426, 429, 5xx, no answer | stops, keeps | stops, keeps |
 //! | not an answer of this protocol | stops, keeps | stops, keeps |
 
 mod bodies;

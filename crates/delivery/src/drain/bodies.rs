@@ -51,7 +51,7 @@ impl DrainRun<'_> {
     ) -> Result<bool, DrainEnd> {
         if body.body.content_body.len() > MAX_CONTENT_BYTES {
             let detail = format!(
-                "the document has {} bytes; at most {MAX_CONTENT_BYTES} travel",
+                "the document has {} bytes; at most {MAX_CONTENT_BYTES} can be sent",
                 body.body.content_body.len()
             );
             self.park_body(body, "too_large", &detail, Category::OversizedEvent)?;

@@ -109,7 +109,7 @@ impl ProtocolDocument<'_> for Revocation {
     }
 }
 
-/// Whether every row was answered is judged beside the question.
+/// The caller compares the number of states with the number of rows: [`crate::receipts`].
 impl ProtocolDocument<'_> for ReceiptsAnswer {
     fn fault(&self) -> Option<&'static str> {
         None

@@ -50,7 +50,7 @@ pub enum SendError {
         limit: u64,
     },
     /// A redirect that is not followed.
-    #[error("{host} redirects to {target}; redirects to another address are not followed")]
+    #[error("{host} redirects to {target}: the redirect was not followed")]
     Redirected {
         /// Host and port.
         host: String,

@@ -8,7 +8,7 @@ use ureq::http::Uri;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 
-/// Answers addresses by themselves; asks the system about names.
+/// Resolver that parses literal addresses and looks up names through the system.
 #[derive(Debug, Default)]
 pub(super) struct Lookup {
     system: DefaultResolver,

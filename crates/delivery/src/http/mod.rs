@@ -123,7 +123,7 @@ pub enum ClientError {
         path: String,
     },
     /// A variable that should name a proxy does not.
-    #[error("{variable} is no address of a proxy, such as http://proxy.example:3128; correct or unset it")]
+    #[error("{variable} is not a proxy address such as http://proxy.example:3128; correct or unset it")]
     Proxy {
         /// The variable.
         variable: &'static str,
@@ -246,7 +246,7 @@ impl Client {
         }
         Err(SendError::Redirected {
             host: to.host().to_string(),
-            target: "itself, again and again".to_owned(),
+            target: format!("its own address more than {MAX_REDIRECTS} times"),
         })
     }
 
@@ -321,7 +321,7 @@ fn redirect_target<B>(
     if matches!(request.payload, Payload::Get) || matches!(status, 307 | 308) {
         Ok(Some(target))
     } else {
-        Err(refuse("another path in a way that drops what was sent".to_owned()))
+        Err(refuse("another path with a status that would drop the request body".to_owned()))
     }
 }
 

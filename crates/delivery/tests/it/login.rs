@@ -67,7 +67,7 @@ fn device_login_polls_at_the_given_interval_and_stores_identity() {
     assert_eq!(config.server_url.as_deref(), Some(stub.url().as_str()));
     let login = read_login(&machine.home(), &config, &machine.environment());
     assert!(login.authenticated && login.source == LoginSource::Session);
-    assert_eq!(login.card, identity::CardUse::Used, "the login left a valid identity card");
+    assert_eq!(login.card, identity::CardUse::Used, "the login left a valid session cache");
     assert_eq!(login.scope, report.scope);
     let first = &stub.seen()[0];
     assert_eq!(
@@ -262,7 +262,7 @@ fn browser_login_probes_its_server_before_the_browser_opens() {
     let page = ScriptedServer::start(|_, _| Reply::text(200, "<html>Please log in</html>"));
     let error = log_in(&machine().context(), Some(&page.url()), LoginMethod::Browser, &mut user).unwrap_err();
     assert!(matches!(error, LoginError::NotAServer { .. }), "{error:?}");
-    assert!(user.shown.is_empty() && error.to_string().contains("is no Spec Kitty server"), "{error}");
+    assert!(user.shown.is_empty() && error.to_string().contains("is not a Spec Kitty server"), "{error}");
 }
 
 #[test]

@@ -79,7 +79,7 @@ fn expiring_token_is_refreshed_at_its_issuer_and_stored() {
     let stored = machine.stored().unwrap();
     assert_eq!((stored.refresh_token.expose(), stored.generation, stored.teams.len()), ("ref-2", Some(2), 3));
     let login = read_login(&machine.home(), &Config::read(&machine.home()).unwrap(), &machine.environment());
-    assert_eq!(login.card, CardUse::Used, "the refresh left a valid identity card");
+    assert_eq!(login.card, CardUse::Used, "the refresh left a valid session cache");
 }
 
 #[test]
