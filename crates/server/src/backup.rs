@@ -274,7 +274,7 @@ fn verify_events(connection: &Connection) -> rusqlite::Result<Result<u64, String
             plain.clear();
             let packed = row.get_ref(1)?.as_blob().unwrap_or_default();
             if MultiGzDecoder::new(packed).take(LARGEST_BLOCK).read_to_end(&mut plain).is_err() {
-                return Ok(Err(format!("block {block} does not unpack")));
+                return Ok(Err(format!("block {block} is not valid gzip")));
             }
             current = Some(block);
         }
@@ -285,7 +285,7 @@ fn verify_events(connection: &Connection) -> rusqlite::Result<Result<u64, String
         let bytes = plain.get(start..start.saturating_add(length));
         let digest = row.get_ref(4)?.as_blob().unwrap_or_default();
         if bytes.is_none_or(|bytes| Sha256::digest(bytes)[..] != *digest) {
-            return Ok(Err(format!("block {block} does not hold what was received")));
+            return Ok(Err(format!("block {block}: an event does not match its digest")));
         }
         verified += 1;
     }
@@ -306,7 +306,7 @@ fn verify_bodies(connection: &Connection) -> Result<(), String> {
     };
     match verify() {
         Ok(None) => Ok(()),
-        Ok(Some(seq)) => Err(format!("body {seq} does not hold what was received")),
+        Ok(Some(seq)) => Err(format!("body {seq} does not match its hash")),
         Err(error) => Err(error.to_string()),
     }
 }

@@ -12,9 +12,9 @@ use std::path::Path;
 use std::time::Duration;
 use strum::IntoStaticStr;
 
-/// A backup should not be older.
+/// Greatest age of the last backup that passes the check.
 const BACKUP_AGE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-/// A row should not be newer than the clock by more.
+/// Greatest lead of a row over the clock that passes the check.
 const CLOCK_TOLERANCE: Duration = Duration::from_secs(5 * 60);
 
 /// A fact that is examined.
@@ -135,7 +135,7 @@ fn integrity(data_dir: &Path, database: &Path) -> ServerFinding {
     match examined {
         Ok((schema, _)) if schema > SCHEMA_VERSION => wrong(
             check,
-            format!("schema {schema}; this release knows up to {SCHEMA_VERSION}"),
+            format!("schema {schema}; this release supports up to {SCHEMA_VERSION}"),
             "update spec-kitty to the release that wrote the database",
         ),
         Ok((schema, result)) if result == "ok" => {

@@ -8,7 +8,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// See the module.
+/// Failure of starting a server or of an administrator's command.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// The data directory or a file in it cannot be created or made private.
@@ -57,7 +57,7 @@ pub enum ServerError {
     #[error("{path} is not a backup of this server", path = .0.display())]
     NotBackup(PathBuf),
     /// The database was written by a newer release.
-    #[error("the database {database} has schema {found}; this release knows up to {known}")]
+    #[error("the database {database} has schema {found}; this release supports up to {known}")]
     NewerSchema {
         /// The file, or the name and host.
         database: String,
@@ -96,11 +96,13 @@ impl ServerError {
     /// The remedy that the command line prints.
     pub fn remedy(&self) -> Remedy {
         let text = match self {
-            Self::NoData(_) => "name the directory of a server with --data; `spec-kitty server` makes one",
-            Self::NoBackup(_) | Self::NotBackup(_) => {
-                "name a file that `spec-kitty server backup` wrote with --from"
+            Self::NoData(_) => {
+                "with --data, name the directory of an existing server; `spec-kitty server` creates one"
             }
-            Self::DataDir(..) => "name a directory that this user may write with --data",
+            Self::NoBackup(_) | Self::NotBackup(_) => {
+                "with --from, name a file that `spec-kitty server backup` wrote"
+            }
+            Self::DataDir(..) => "with --data, name a directory that this user may write",
             Self::InUse(_) => "stop the other server, or name another directory with --data",
             Self::Database(..) | Self::Store(StoreError::Database(_)) => {
                 "ask the administrator of the disk or database for space; if the database is damaged, restore it from a backup"
@@ -121,13 +123,13 @@ impl ServerError {
                 "write the address into a file that only this user may read, and name it with --database-url-file"
             }
             Self::NewerSchema { .. } => "update spec-kitty to the release that wrote the database",
-            Self::BackupExists(_) => "name a file that does not exist with --to",
+            Self::BackupExists(_) => "with --to, name a file that does not exist",
             Self::StoreExists(_) => "add --replace, which keeps the present database beside the restored one",
             Self::Damaged(database, _) => {
                 let directory = database.parent().unwrap_or(database);
                 return Remedy::Advice(crate::backup::restore_advice(directory));
             }
-            Self::DamagedBackup(..) => "name an older backup with --from",
+            Self::DamagedBackup(..) => "with --from, name an older backup",
             Self::Listen(..) => "name another port with --listen, or 0 for a free one",
             Self::NotLoopback(_) => {
                 "add --tls-cert and --tls-key, or listen on 127.0.0.1 behind a proxy with TLS, or add --allow-public-address"

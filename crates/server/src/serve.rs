@@ -166,7 +166,7 @@ async fn until_done(mut step: impl AsyncFnMut() -> Result<bool, StoreError>) {
             Ok(false) | Err(StoreError::Closed) => return,
             Err(error) => {
                 let seconds = RETRY.as_secs();
-                tracing::warn!(%error, seconds, "missions of earlier events were not found; this is repeated");
+                tracing::warn!(%error, seconds, "assigning earlier events to missions failed; the next attempt follows after the pause");
                 tokio::time::sleep(RETRY).await;
             }
         }

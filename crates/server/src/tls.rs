@@ -24,7 +24,7 @@ const MOST_BYTES: u64 = 256 * 1024;
 /// Interval of looking at the files.
 const POLL: Duration = Duration::from_secs(2);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-/// A certificate should be valid for longer. From then on a warning is logged every day.
+/// Remaining validity below which a warning is logged every day.
 const RENEWAL: Duration = DAY.saturating_mul(14);
 
 /// The files of a server that terminates TLS itself.

@@ -238,7 +238,7 @@ const ROWS: &[(&str, &str, How)] = &[
     ("queue/src/error.rs", "writable for this user", Names("{}")),
     ("queue/src/error.rs", "free space", Names("{}")),
     ("queue/src/schema.rs", "the release that wrote this queue", Names("spec-kitty")),
-    ("server/src/error.rs", "= text", From("name a directory that this user may write with --data")),
+    ("server/src/error.rs", "= text", From("with --data, name a directory that this user may write")),
     ("server/src/error.rs", "the directory of a server", Names("--data")),
     ("server/src/error.rs", "that `spec-kitty server backup` wrote", Names("--from")),
     ("mission/src/error.rs", "create a mission with", Names("`spec-kitty agent mission create SLUG`")),

@@ -3,7 +3,7 @@
 //!
 //! Order: token, team, an upload permit, the body within its bounds, then (on a blocking
 //! thread, unless it is small) inflate, split and validate, then one commit, then the answer. The body of a refused request is
-//! drained within bounds, so that the client reads the answer.
+//! discarded within bounds, so that the client reads the answer.
 
 mod content;
 mod prepare;

@@ -1,8 +1,8 @@
 //! Logins: device flow, authorization code with PKCE, refresh with rotation, revocation.
 //!
-//! One public client without a secret. A person logs in on a page of this server with e-mail address and
-//! approval secret, also in a browser that is signed in: a form of another site, or another person at the
-//! browser, has no authority to use. The forms are bound to the browser that loaded them as well.
+//! One public client without a secret. A person logs in with e-mail address and approval secret, even in a
+//! signed-in browser. So neither a form of another site nor another person at the browser can approve a login.
+//! Forms are bound to the browser that loaded them.
 
 pub(crate) mod approval;
 pub(crate) mod authorize;

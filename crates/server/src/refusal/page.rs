@@ -45,7 +45,7 @@ impl HttpRefusal {
                 "There is no page at this address, or it belongs to a team you are not a member of.",
             ),
             StatusCode::METHOD_NOT_ALLOWED => {
-                ("Not possible here", "This address does not take that kind of request.")
+                ("Not possible here", "This address does not accept that method.")
             }
             StatusCode::TOO_MANY_REQUESTS => (
                 "Too many requests",
@@ -59,7 +59,7 @@ impl HttpRefusal {
                 "Server error",
                 "The server failed at this request. Its administrator finds the request in the log.",
             ),
-            _ => ("Request refused", "The server does not take this request."),
+            _ => ("Request refused", "The server refused this request."),
         }
     }
 }

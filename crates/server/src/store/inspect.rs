@@ -164,7 +164,7 @@ impl<'c> Unpacked<'c> {
                     self.read_ahead(block.0, std::iter::once(block.1))?;
                 }
                 let (received_at, packed) = self.ahead.remove(&block).ok_or_else(|| damaged("is missing"))?;
-                let plain = unpack(&packed).ok_or_else(|| damaged("does not unpack"))?;
+                let plain = unpack(&packed).ok_or_else(|| damaged("is not valid gzip"))?;
                 self.bytes += plain.len();
                 UnpackedBlock { key: block, received_at, plain }
             }
@@ -173,7 +173,7 @@ impl<'c> Unpacked<'c> {
         let bytes =
             span(&current.plain, offset, length).ok_or_else(|| damaged("is shorter than its events"))?;
         if contract::wire::body::hash(bytes) != digest {
-            return Err(damaged("does not hold what was received"));
+            return Err(damaged("has an event that does not match its digest"));
         }
         let text = String::from_utf8(bytes.to_vec()).map_err(|_| damaged("is not UTF-8"))?;
         Ok((text, current.received_at))

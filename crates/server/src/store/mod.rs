@@ -103,9 +103,8 @@ pub enum StoreError {
     TeamInUse,
 }
 
-/// The operations are in `accounts`, `people`, `sharing`, `forget`, `prune`, `logins`, `browsers`, `devices`, `machines`, `events`,
-/// `inspect` and `missions`, each written once for
-/// every database; ingest is written for each.
+/// The store. Its operations are in the modules below, each written once for both databases; only ingest has
+/// one implementation for each.
 pub(crate) struct Store {
     database: Database,
     metrics: StoreMetrics,

@@ -6,7 +6,7 @@ use serde::Serialize;
 use server::{BackupContents, back_up};
 use std::path::PathBuf;
 
-/// Back a data directory up into one file, also while the server runs
+/// Back up a data directory into one file, also while the server runs
 #[derive(Debug, Args)]
 #[command(
     after_help = "The file is verified before it gets its name: every event has its bytes, every body its content. \

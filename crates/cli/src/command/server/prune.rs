@@ -13,7 +13,7 @@ const SECONDS_PER_DAY: u64 = 24 * 60 * 60;
 #[derive(Debug, Args)]
 #[command(
     group(ArgGroup::new("kept").required(true).args(["older_than", "keep_size"])),
-    after_help = "What stays is a hash of the key of each row: an event that is sent again is a duplicate, and no client \
+    after_help = "A hash of each row's key is kept: an event that is sent again is a duplicate, and no client \
     takes it for lost. The space is used again; the file does not shrink.\n\nExample: spec-kitty server prune \
     --older-than 180 --data /var/lib/spec-kitty --dry-run"
 )]

@@ -43,7 +43,7 @@ fn read_block(sql: &dyn Sql, row: &SqlRow) -> Result<(), StoreError> {
     let (team, key, project): (TeamKey, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
     let plain = unpack(&row.get::<Vec<u8>>(4)?).and_then(|plain| String::from_utf8(plain).ok());
     let Some(plain) = plain else {
-        tracing::warn!(block = key, "a block does not unpack: its events are in no mission");
+        tracing::warn!(block = key, "a block is not valid gzip: its events are in no mission");
         return Ok(());
     };
     let events: Vec<EventOfBlock> = raw_events(&plain).into_iter().filter_map(EventOfBlock::of).collect();

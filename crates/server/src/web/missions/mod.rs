@@ -3,12 +3,12 @@
 //! | module | owns |
 //! |---|---|
 //! | `board` | the lanes that events add up to |
-//! | `fact` | what one event tells |
+//! | `fact` | fields of one event |
 //! | `plot` | progress over time as a drawing |
 //! | `markdown` | documents as HTML |
 //! | `pages` | the pages of one mission |
 //!
-//! Each page reads a bounded number of rows and bytes, and says so where it leaves something out.
+//! Each page reads a bounded number of rows and bytes, and shows where it leaves something out.
 
 mod board;
 mod fact;

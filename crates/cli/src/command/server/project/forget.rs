@@ -9,7 +9,7 @@ use serde::Serialize;
 /// Delete a project of a team: events, bodies and shares
 #[derive(Debug, Args)]
 #[command(
-    after_help = "What stays is a hash of the key of each row: a copy that is sent again is a duplicate.\n\nExample: \
+    after_help = "A hash of each row's key is kept: a copy that is sent again is a duplicate.\n\nExample: \
     spec-kitty server project forget 4a9c9a6e-5d3c-4b52-8f0e-6f4c3a2b1d00 --team editors --data /var/lib/spec-kitty"
 )]
 pub(crate) struct ProjectForgetArgs {
