@@ -1,6 +1,6 @@
-//! Housekeeping of a command that writes, after its gate (contract sections 1, 3 and 7). It writes the identity card
-//! and the pin of the legacy queue DB, so that the next gate is cheap. It settles interrupted commands of any
-//! mission.
+//! Housekeeping of a command that writes, after its gate (contract sections 1, 3 and 7). It writes the
+//! session cache and the legacy count cache, so that the next gate neither derives a key nor scans. It settles
+//! interrupted commands of any mission.
 //!
 //! None of it is needed for the command to do its work, so a failure is only reported.
 
@@ -13,7 +13,7 @@ use identity::refresh_card;
 use preflight::observer::Observation;
 use queue::{Cure, QueueError, observe_unsettled};
 
-/// Writes card and pin as `observation` asks for them; gives back what went wrong, as notes.
+/// Writes both caches as `observation` requires; returns failures as notes.
 pub(crate) fn keep_house(context: &CommandContext, observation: &Observation) -> Vec<String> {
     let card = || -> Result<(), CliError> {
         refresh_card(context.home()?, &observation.login)?;

@@ -18,32 +18,32 @@ type MadePage = (&'static str, &'static str, fn() -> String);
 
 /// Pages that are made from the code; `docs/reference` has them as files.
 const MADE: [MadePage; 2] = [
-    ("refusals", "each name of a refusal, its cause and its cure", refusals),
+    ("refusals", "name, cause and remedy of each refusal", refusals),
     ("exit-codes", "the exit code of a command", exit_codes),
 ];
 
 /// The pages, by topic.
 const PAGES: [(&str, &str, &str); 14] = [
-    ("guide", "from nothing to a delivered mission", include_str!("../../../../docs/guide.md")),
+    ("guide", "first steps: installation to a delivered mission", include_str!("../../../../docs/guide.md")),
     ("install", "install, upgrade, uninstall", include_str!("../../../../docs/install.md")),
     ("json", "JSON documents and their schemas", include_str!("../../../../docs/json.md")),
     ("missions", "one mission from its name to its evidence", include_str!("../../../../docs/missions.md")),
     (
         "boundary",
-        "what is compared before a command captures or sends",
+        "values compared before a command captures or sends",
         include_str!("../../../../docs/boundary.md"),
     ),
     ("daemon", "delivery in the background", include_str!("../../../../docs/daemon.md")),
     ("server", "running a server", include_str!("../../../../docs/server.md")),
-    ("queue", "what waits on this machine", include_str!("../../../../docs/queue.md")),
     (
-        "delivery",
-        "how rows are sent, and what each answer does",
-        include_str!("../../../../docs/delivery.md"),
+        "queue",
+        "queue of this machine: capture, consent, migration, collection",
+        include_str!("../../../../docs/queue.md"),
     ),
-    ("events", "what leaves this machine", include_str!("../../../../docs/events.md")),
+    ("delivery", "requests, and the effect of each answer", include_str!("../../../../docs/delivery.md")),
+    ("events", "events and their content", include_str!("../../../../docs/events.md")),
     ("compatibility", "earlier releases beside this one", include_str!("../../../../docs/compatibility.md")),
-    ("security", "what each party can and cannot do", include_str!("../../../../docs/security.md")),
+    ("security", "threat model: what each party can do", include_str!("../../../../docs/security.md")),
     ("python-cli", "verbs that run in the Python CLI", include_str!("../../../../docs/python-cli.md")),
     ("glossary", "each term, defined once", include_str!("../../../../docs/glossary.md")),
 ];

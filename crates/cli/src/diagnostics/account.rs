@@ -69,10 +69,10 @@ fn source(login: &Login, home: &Home) -> (String, String) {
     match login.source {
         LoginSource::Token => (
             "a CI token, which takes precedence over a session".to_owned(),
-            names::SPEC_KITTY_TOKEN.to_owned(),
+            login.token_variable.unwrap_or(names::SPEC_KITTY_TOKEN).to_owned(),
         ),
         LoginSource::Session if login.card == CardUse::Used => {
-            ("the session, by its identity card".to_owned(), file(home.identity_card()))
+            ("the session, by its session cache".to_owned(), file(home.identity_card()))
         }
         LoginSource::Session => ("the session".to_owned(), file(home.session_file())),
         LoginSource::Credentials => {

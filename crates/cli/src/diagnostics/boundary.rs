@@ -123,7 +123,8 @@ impl Diagnostics<'_> {
         let there = if queue.path.exists() { "the active queue DB" } else { "does not exist yet" };
         let check = DiagnosticCheck::ok(CheckName::Queue, summary).read_file(there, &queue.path);
         let check = if waiting >= most {
-            let detail = format!("{waiting} rows wait and the limit is {most}: commands that capture refuse");
+            let detail =
+                format!("{waiting} rows wait and the limit is {most}: commands that capture are refused");
             check.finding("queue_full", detail, [Remedy::SyncNow])
         } else {
             check

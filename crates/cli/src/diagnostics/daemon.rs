@@ -96,7 +96,7 @@ fn summary(status: &DaemonStatus) -> String {
         DaemonState::Orphan => format!("not running; orphan owner record{pid}"),
         DaemonState::Suspended => format!("suspended{pid}"),
         DaemonState::Wedged => format!("holds the owner lock and does not answer{pid}"),
-        DaemonState::Reference => format!("a daemon of an earlier release{pid}"),
+        DaemonState::Reference => format!("a daemon of the Python CLI{pid}"),
         DaemonState::Unreadable => "unknown: its files cannot be read".to_owned(),
     }
 }

@@ -7,15 +7,13 @@ use contract::switch::Decider;
 use contract::{Remedy, server_url};
 use identity::config::read_settings;
 use identity::environment::names;
+use identity::state_file::UNUSABLE;
 use identity::{
     Destination, LoginSource, Privacy, StateFile, StateKind, judge_destination, observe_privacy,
     observe_state_file,
 };
 use std::path::PathBuf;
 use system::disk::{Obstacle, observe_obstacles};
-
-/// The code of a state file that something else took the place of.
-const UNUSABLE: &str = "state_file_unusable";
 
 /// Adds a finding for each obstacle to writing at `places`. Nothing is written to find out.
 pub(super) fn with_obstacles<N>(check: DiagnosticCheck<N>, places: &[PathBuf]) -> DiagnosticCheck<N> {

@@ -58,7 +58,7 @@ pub(crate) fn judge_probe<N>(name: N, probe: &LoginProbe, login: &Login) -> Diag
     let check = DiagnosticCheck::ok(name, summary);
     match &probe.session {
         Some(SessionState::NotAccepted) => {
-            check.finding("session_not_accepted", "the server no longer knows this session", [login.remedy()])
+            check.finding("session_not_accepted", "the server has no such session", [login.remedy()])
         }
         Some(SessionState::Active { .. } | SessionState::Unknown(_)) | None => check.finding(
             format!("server_{}", probe.health.name()),

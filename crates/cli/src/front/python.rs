@@ -35,7 +35,7 @@ pub(super) fn find(context: &CommandContext, depth: &str) -> Result<PathBuf, Cli
             None => Ok(path),
             Some(problem) => Err(CliError::refused(
                 "PYTHON_CLI_UNUSABLE",
-                format!("`cli.python` names no Python CLI: {} {problem}", contract::text::path(&path)),
+                format!("`cli.python` is not the Python CLI: {} {problem}", contract::text::path(&path)),
             )
             .remedy(Remedy::Advice("`spec-kitty config set cli.python PATH` names another program".into()))),
         };
@@ -49,9 +49,7 @@ pub(super) fn find(context: &CommandContext, depth: &str) -> Result<PathBuf, Cli
         }
         match problem(&candidate, depth) {
             None => return Ok(candidate),
-            Some(problem) => {
-                passed.push(format!("passed over: {} {problem}", contract::text::path(&candidate)))
-            }
+            Some(problem) => passed.push(format!("skipped: {} {problem}", contract::text::path(&candidate))),
         }
     }
     let mut error = CliError::new("PYTHON_CLI_MISSING", ExitCode::Refused, "the Python CLI is not installed");
@@ -62,7 +60,7 @@ pub(super) fn find(context: &CommandContext, depth: &str) -> Result<PathBuf, Cli
 /// Reason why a program is not the Python CLI.
 fn problem(path: &Path, depth: &str) -> Option<String> {
     if !is_program(path) {
-        return Some("is no program".to_owned());
+        return Some("is not an executable file".to_owned());
     }
     if is_this_program(path) {
         return Some("is this program".to_owned());

@@ -237,6 +237,8 @@ fn ci_token_doctor_lists_state_and_token_file_mode() {
         said.contains(&format!("others on this machine may read this CI token (mode {mode:04o})"))
     };
     assert!(warned(0o644) && !warned(0o600));
+    let doctor = world.run(["sync", "doctor"]).stdout;
+    assert!(doctor.contains("SPEC_KITTY_TOKEN_FILE: a CI token, which takes precedence"), "{doctor}");
 }
 
 /// A server that terminates TLS with a certificate of its own making.

@@ -170,7 +170,7 @@ fn opt_in_with_unopenable_queue_is_stored_and_reported() {
     assert_eq!((&json["result"], &json["released"]), (&"opted_in".into(), &Value::Null), "{json:#}");
     assert_eq!(json["held"], Value::Null, "it could not be counted: {json:#}");
     assert!(json["not_released"].as_str().unwrap().contains("queue_schema_newer"), "{json:#}");
-    assert!(run.stderr.contains("what is held stays held: queue_schema_newer"), "{}", run.stderr);
+    assert!(run.stderr.contains("held rows were not released: queue_schema_newer"), "{}", run.stderr);
     assert!(
         run.stderr.contains(&format!("run again: spec-kitty sync opt-in --project {PROJECT}")),
         "{}",

@@ -33,7 +33,7 @@ fn preview_names_what_would_leave_and_to_whom() {
     assert_eq!((&preview["destination"], &preview["coherent"]), (&SERVER.into(), &true.into()));
     assert!(preview["rows"][0]["payload"].is_null());
     let text = world.run(["sync", "preview", "--limit", "1", "--payload"]).exits(0).stdout;
-    assert!(text.contains(&format!("would leave for {SERVER} as {USER}")), "{text}");
+    assert!(text.contains(&format!("would be sent to {SERVER} as {USER}")), "{text}");
     assert!(text.contains("MissionCreated") && text.contains("and "), "{text}");
 
     world.run(["sync", "opt-out"]).exits(0);

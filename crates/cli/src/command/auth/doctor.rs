@@ -49,7 +49,7 @@ enum LoginCheckName {
     Source,
     /// The session file opens.
     Session,
-    /// The identity card spares the key derivation.
+    /// The session cache, which spares the key derivation.
     Card,
     /// The login may be used.
     Login,
@@ -71,7 +71,7 @@ struct LoginDiagnostics<'a> {
     home: &'a Home,
     config: Config,
     login: Login,
-    /// The session, opened with its key and not by its card.
+    /// The session, opened with its key and not by its cache.
     session: Option<Session>,
 }
 
@@ -166,7 +166,7 @@ impl<'a> LoginDiagnostics<'a> {
         let file = self.home.identity_card();
         match (self.login.card, file.exists()) {
             (CardUse::Used, _) => DiagnosticCheck::ok(LoginCheckName::Card, "matches the session")
-                .read_file("the identity card", &file),
+                .read_file("the session cache", &file),
             (CardUse::NotNeeded, _) => DiagnosticCheck::not_checked(LoginCheckName::Card, "no session"),
             (CardUse::Derived, there) => {
                 let summary = "does not match the session; the next command that writes state replaces it";

@@ -69,7 +69,7 @@ impl Verb for LoginArgs {
             shown = shown.note(note);
         }
         if let Some(problem) = &report.card_problem {
-            shown = shown.note(format!("warning: the identity card was not written: {}", printable(problem)));
+            shown = shown.note(format!("warning: the session cache was not written: {}", printable(problem)));
         }
         Ok(shown)
     }
@@ -156,7 +156,7 @@ impl Prompt for LoginPrompt {
         if let Some(complete) = code.verification_uri_complete {
             render::note(&format!("  or open {}", printable(complete)));
         }
-        render::note(&format!("  (the code lives {} minutes)", code.expires_in.as_secs().div_ceil(60)));
+        render::note(&format!("  (the code expires in {} minutes)", code.expires_in.as_secs().div_ceil(60)));
     }
 
     fn open_browser(&mut self, url: &str) -> bool {

@@ -89,7 +89,7 @@ impl OrphanReportView {
             (CleanupAction::NeedsForce, _) => "spec-kitty doctor orphan-daemons --fix --force".into(),
             (CleanupAction::None, CleanupClass::NeverTouch) => "left alone".into(),
             (CleanupAction::None, CleanupClass::OperatorRequired) if finding.is_left_to_a_person() => {
-                "nothing proves it to be this home's, so it is left to you".into()
+                "not proven to belong to this home: not stopped".into()
             }
             (CleanupAction::None, CleanupClass::SafeAuto) => "spec-kitty doctor orphan-daemons --fix".into(),
             (CleanupAction::None, CleanupClass::OperatorRequired) if self.treatment == Treatment::Look => {

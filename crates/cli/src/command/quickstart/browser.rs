@@ -11,7 +11,7 @@ use url::form_urlencoded::Serializer;
 
 /// Opens `page` and approves what it asks, with the cookie that binds the form to this browser.
 pub(crate) fn approve(page: &str, email: &str, secret: &str) -> Result<(), CliError> {
-    let page = Url::parse(page).map_err(|error| failed(format!("{page} is no page: {error}")))?;
+    let page = Url::parse(page).map_err(|error| failed(format!("{page} is not a URL: {error}")))?;
     // The page is on this machine: a proxy of the user's would look for it on its own.
     let agent = ureq::Agent::config_builder().http_status_as_error(false).proxy(None).build().new_agent();
     let mut loaded = agent.get(page.as_str()).call().map_err(|error| failed(chain(&error)))?;
@@ -24,7 +24,9 @@ pub(crate) fn approve(page: &str, email: &str, secret: &str) -> Result<(), CliEr
     }
     form.append_pair("email", email).append_pair("secret", secret).append_pair("decision", "approve");
     let action = attribute(&html, "<form", "action").unwrap_or_else(|| page.path().to_owned());
-    let target = page.join(&action).map_err(|error| failed(format!("{action} is no form: {error}")))?;
+    let target = page
+        .join(&action)
+        .map_err(|error| failed(format!("the form target {action} is not a URL: {error}")))?;
     let answer = agent
         .post(target.as_str())
         .header("Cookie", cookie)

@@ -1,4 +1,4 @@
-//! `quickstart`: the whole story on one machine, in a directory of its own.
+//! `quickstart`: a complete demonstration on one machine, in a directory of its own.
 //!
 //! Each step is a real command of this CLI, printed before it runs, and verified afterwards; the
 //! quickstart succeeds only if every one had the expected result.
@@ -178,7 +178,7 @@ fn break_and_cure(stage: &mut QuickstartStage) -> Result<(), CliError> {
     let field = status["mismatches"][0]["field"].as_str() == Some("daemon_package_version");
     stage.verify("`sync status --check` agrees", field)?;
 
-    stage.title("The cure");
+    stage.title("The remedy");
     stage.show(&["doctor", "restart-daemon"], 0)?;
     stage.show(&["sync", "status", "--check"], 0)
 }

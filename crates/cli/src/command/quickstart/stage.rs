@@ -46,7 +46,8 @@ pub(crate) struct CommandOutput {
 impl QuickstartStage {
     /// Builds the directories.
     pub(crate) fn new(directory: &Path) -> Result<Self, CliError> {
-        let executable = std::env::current_exe().map_err(|error| failed(format!("where am I? {error}")))?;
+        let executable = std::env::current_exe()
+            .map_err(|error| failed(format!("cannot find this executable: {error}")))?;
         for name in ["home", "repo", "server"] {
             fs_err::create_dir_all(directory.join(name)).map_err(|error| failed(chain(&error)))?;
         }
@@ -69,7 +70,7 @@ impl QuickstartStage {
         &self.address
     }
 
-    /// Announces the next scene.
+    /// Prints the title of the next step.
     pub(crate) fn title(&mut self, title: &str) {
         self.scenes += 1;
         render::say(&format!("\n{}. {title}\n", self.scenes));
@@ -81,7 +82,7 @@ impl QuickstartStage {
             render::say(&indented(&format!("verified: {claim}")));
             Ok(())
         } else {
-            Err(failed(format!("this does not hold: {claim}")))
+            Err(failed(format!("verification failed: {claim}")))
         }
     }
 
@@ -280,7 +281,7 @@ impl QuickstartStage {
 
     /// Ends everything that was started.
     pub(crate) fn strike(&mut self) {
-        // A daemon of this stage, should the story have ended before it was stopped.
+        // The daemon of this sandbox, if a step failed before it was stopped.
         let _ = self
             .command()
             .args(["sync", "daemon", "stop"])
@@ -303,7 +304,7 @@ impl Drop for QuickstartStage {
     }
 }
 
-/// A child that does not outlive its scene.
+/// A child process that is killed when the guard is dropped.
 struct KilledOnDrop(Child);
 
 impl Drop for KilledOnDrop {
@@ -342,7 +343,7 @@ fn shown(argv: &[&str]) -> String {
     contract::remedy::shell_line(argv)
 }
 
-/// Text as part of the story: indented, and without a blank line at its end.
+/// Output of a step: indented, without trailing blank lines.
 pub(crate) fn indented(text: &str) -> String {
     text.trim_end()
         .lines()

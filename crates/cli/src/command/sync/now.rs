@@ -272,7 +272,7 @@ impl Render for Delivery {
         line(&mut out, "delivered", sum(|tally| tally.delivered), &to);
         line(&mut out, "duplicate", sum(|tally| tally.duplicate), ": the server had them");
         line(&mut out, "parked", sum(|tally| tally.parked), ": refused, kept here with the reason");
-        line(&mut out, "kept", sum(|tally| tally.kept), ": not taken this time");
+        line(&mut out, "kept", sum(|tally| tally.kept), ": not accepted; sent again later");
         if report.settled_before > 0 {
             let _ = writeln!(out, "settled   : {} rows that were delivered before", report.settled_before);
         }

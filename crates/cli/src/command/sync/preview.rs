@@ -124,7 +124,7 @@ impl Render for DeliveryPreview {
             ),
             (Some(who), Some(url)) => writeln!(
                 out,
-                "{} would leave for {} as {}",
+                "{} would be sent to {} as {}",
                 events_and_bodies(events, bodies),
                 printable(url),
                 printable(who)

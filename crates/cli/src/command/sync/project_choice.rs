@@ -123,7 +123,7 @@ impl KnownProjects {
             return Ok(ProjectChoice { uuid: None, slugs: BTreeSet::new() });
         }
         if named.is_empty() || named.eq_ignore_ascii_case(ALL) {
-            return Err(refused(format!("`{}` is no project", printable(named))).remedy(self.list()));
+            return Err(refused(format!("`{}` is not a project", printable(named))).remedy(self.list()));
         }
         let canonical = canonical_uuid(named);
         let spelled = canonical.clone().unwrap_or_else(|| named.to_lowercase());

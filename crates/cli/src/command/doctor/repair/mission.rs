@@ -52,7 +52,7 @@ fn text(repair: &LogRepair) -> String {
     }
     if !left.is_empty() {
         let lines = counted(left.len() as u64, "line", "lines");
-        let _ = writeln!(out, "left {lines} that this release does not know:");
+        let _ = writeln!(out, "left {lines} of an unknown type:");
         list(&mut out, left);
         out.push_str("  a newer release may have written it: use that release, or correct it by hand\n");
     }

@@ -1,4 +1,4 @@
-//! `doctor repair`: what cannot be read is given back to its owner, or moved aside with a timestamp.
+//! `doctor repair`: restores owner access to unreadable state files, or moves them aside with a timestamp.
 //!
 //! A queue DB that is damaged is replaced by a new one with every row that can still be read. Damage
 //! shows only where SQLite looks, so both queue DBs are read through, whatever faults were observed. Deletes
@@ -11,6 +11,7 @@ use crate::verb::{Args, Class, CliError, CommandContext, Render, Report, Verb};
 use contract::text::printable;
 use contract::{Fault, FaultCode, Remedy};
 use identity::quarantine::{move_group_aside, replace_aside};
+use identity::state_file::UNUSABLE;
 use identity::{Home, StateFile, StateKind, observe_state_file};
 use preflight::Boundary;
 use preflight::observer::Observation;
@@ -34,9 +35,6 @@ pub(crate) struct RepairArgs {
     #[arg(long, value_name = "MISSION")]
     mission: Option<String>,
 }
-
-/// The code of a state file that something else took the place of.
-const UNUSABLE: &str = "state_file_unusable";
 
 impl Verb for RepairArgs {
     fn class(&self) -> Class {
@@ -80,10 +78,10 @@ fn unusable(home: &Home) -> Vec<StateFile> {
     files.filter(|file| observe_state_file(file).is_some()).collect()
 }
 
-/// Gives an unusable state file back to its owner, or moves it aside. A queue DB is its fault's to repair.
+/// Restores owner access to an unusable state file, or moves it aside. Queue DBs are repaired by their fault.
 fn repair_file(home: &Home, file: &StateFile) -> Result<Option<RepairAction>, CliError> {
     let path = &file.path;
-    let restored = give_back(home.root(), path);
+    let restored = restore_access(home.root(), path);
     if !restored.is_empty() {
         return Ok(Some(RepairAction::of_file(path, "mode_restored", &[])));
     }
@@ -117,7 +115,7 @@ fn next(boundary: &Boundary<'_>, tried: &[FaultCode]) -> Result<Option<Fault>, C
     }))
 }
 
-/// Damage of a queue DB that nothing has met yet.
+/// Damage of a queue DB that no other check has reported.
 fn damage(observation: &Observation, known: &[Fault]) -> Result<Vec<Fault>, CliError> {
     let (active, legacy) = (&observation.facts().active.path, &observation.facts().legacy.path);
     let mut found = Vec::new();
@@ -143,7 +141,7 @@ fn damage(observation: &Observation, known: &[Fault]) -> Result<Vec<Fault>, CliE
     Ok(found)
 }
 
-/// Whether a scoped queue DB was born for another scope than the one it is named after: a copied file.
+/// Whether a scoped queue DB stores another scope than the one in its name: a copied file.
 /// A file without a readable owner belongs to the owner in its name.
 fn belongs_to_another_account(observation: &Observation, path: &Path) -> bool {
     let owner = observe_owner(path).ok().and_then(|owner| owner.scope_hash);
@@ -155,7 +153,7 @@ fn belongs_to_another_account(observation: &Observation, path: &Path) -> bool {
 /// else the file itself.
 fn repair_fault(boundary: &Boundary<'_>, home: &Home, fault: &Fault) -> Result<Vec<RepairAction>, CliError> {
     let path = subject(home, fault);
-    let restored = give_back(home.root(), &path);
+    let restored = restore_access(home.root(), &path);
     if !restored.is_empty() {
         return Ok(restored.iter().map(|path| RepairAction::of(fault, path, "mode_restored", &[])).collect());
     }
@@ -215,9 +213,9 @@ fn subject(home: &Home, fault: &Fault) -> PathBuf {
     fault.path.clone().unwrap_or_default()
 }
 
-/// Gives the owner access to `path` and the directories between it and `root` where the mode is what
-/// keeps us out. Returns what was given back; nothing when that does not help.
-fn give_back(root: &Path, path: &Path) -> Vec<PathBuf> {
+/// Restores owner access to `path` and the directories between it and `root` where their mode denies it.
+/// Returns the changed paths; none when `path` stays inaccessible.
+fn restore_access(root: &Path, path: &Path) -> Vec<PathBuf> {
     let mut way: Vec<&Path> = path.ancestors().take_while(|above| above.starts_with(root)).collect();
     way.reverse();
     let mut restored = Vec::new();
@@ -330,10 +328,10 @@ impl LeftFault {
     }
 }
 
-/// A salvage follows the pages as SQLite does: below one that is gone it finds nothing.
+/// A salvage walks the page tree: rows below an unreadable page are not found.
 const GAPS: &str = "  \
-  some pages could not be read: what was on them, or is reached only through them, is only in the old file
-  (`sqlite3 OLD-FILE .recover` looks at every page, also at those that were given up before)
+  some pages could not be read: rows on them, or reached only through them, are only in the old file
+  (`sqlite3 OLD-FILE .recover` reads every page, including free pages)
 ";
 
 /// The missions still hold most of what a queue DB held.
@@ -372,7 +370,7 @@ impl Render for HomeRepair {
         for action in &self.actions {
             let path = printable(&action.path);
             if action.action == "mode_restored" {
-                let _ = writeln!(out, "gave {path} back to its owner");
+                let _ = writeln!(out, "restored owner access to {path}");
             }
             for target in &action.moved_to {
                 let from = moved_from(target).unwrap_or_else(|| action.path.clone());
@@ -387,7 +385,7 @@ impl Render for HomeRepair {
                 let _ = writeln!(out, "  saved {}, and {others}, in a new file", saved(salvaged));
                 if *left > 0 {
                     let left = counted(*left, "row", "rows");
-                    let _ = writeln!(out, "  {left} that the new tables do not take: only in the old file");
+                    let _ = writeln!(out, "  {left} rejected by the new tables: only in the old file");
                 }
                 if *gaps {
                     out.push_str(GAPS);

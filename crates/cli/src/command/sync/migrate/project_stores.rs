@@ -161,7 +161,7 @@ impl ImportedStore {
         let ImportedRows { ready, held, parked, delivered, duplicates, conflicts, unreadable, others } =
             &self.rows;
         for (label, counts) in [
-            ("may leave", ready),
+            ("ready to send", ready),
             ("held until `sync opt-in --include-held`", held),
             ("parked, refused before", parked),
             ("already at the server, receipts only", delivered),

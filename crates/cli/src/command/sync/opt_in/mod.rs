@@ -1,7 +1,6 @@
 //! `sync opt-in`: the machine-wide decision about a project's rows.
 //!
-//! Never refused by the boundary, never about the current directory's neighbours: the decision is
-//! about one project uuid, or about rows without one.
+//! Never refused by the boundary. A decision covers exactly one project uuid, or the rows without one.
 
 mod all_held;
 
@@ -69,7 +68,7 @@ impl Verb for OptInArgs {
             decision.released = released;
             if let Some(failure) = failure {
                 decision.not_released = Some(failure.summary.clone());
-                notes.push(format!("what is held stays held: {}", failure.summary));
+                notes.push(format!("held rows were not released: {}", failure.summary));
                 notes.extend(failure.remedies.iter().map(|remedy| format!("hint: {}", remedy.hint())));
                 let project = decision.project().unwrap_or(NO_PROJECT).to_owned();
                 notes.push(format!("then run again: {}", Remedy::OptIn { project }.hint()));
@@ -79,7 +78,7 @@ impl Verb for OptInArgs {
             // other queues, and in later imports, they are older than the decision.
             if let Err(failure) = seal(context, decision.project()) {
                 notes.push(format!(
-                    "the queue was left alone, and its dates keep it held: {}",
+                    "held rows were not sealed; they stay held because they are older than the decision: {}",
                     failure.summary
                 ));
             }
