@@ -9,23 +9,23 @@ use crate::error::CliError;
 use contract::text::printable;
 use gate::CurePermit;
 use identity::privacy::narrow_directories;
-use identity::refresh_card;
+use identity::refresh_session_cache;
 use preflight::observer::Observation;
 use queue::{Cure, QueueError, observe_unsettled};
 
 /// Writes both caches as `observation` requires; returns failures as notes.
 pub(crate) fn keep_house(context: &CommandContext, observation: &Observation) -> Vec<String> {
-    let card = || -> Result<(), CliError> {
-        refresh_card(context.home()?, &observation.login)?;
+    let session_cache = || -> Result<(), CliError> {
+        refresh_session_cache(context.home()?, &observation.login)?;
         Ok(())
     };
-    let pin = || -> Result<(), CliError> {
+    let legacy_counts = || -> Result<(), CliError> {
         if let Some(permit) = observation.pin_permit() {
             Cure::open(&permit)?.write_pin()?;
         }
         Ok(())
     };
-    let failures = [card(), pin()].into_iter().filter_map(Result::err);
+    let failures = [session_cache(), legacy_counts()].into_iter().filter_map(Result::err);
     failures.map(|error| format!("warning: {}", printable(&error.summary))).collect()
 }
 

@@ -8,7 +8,10 @@ use crate::drain::{Drain, DrainOutcome, PendingRows, ScopeOnDisk, StopFlag, Take
 use delivery::drain::StoppedBy;
 use delivery::{DeliveryContext, DrainError, DrainOptions, DrainProgress, DrainReport};
 use gate::EgressPermit;
-use identity::{BuildInfo, CardUse, Config, Environment, Home, Login, read_login, read_switch, refresh_card};
+use identity::{
+    BuildInfo, Config, Environment, Home, Login, SessionCacheUse, read_login, read_switch,
+    refresh_session_cache,
+};
 use preflight::{Boundary, PreflightError};
 use queue::{Cure, DrainedBy, Place, observe_counts};
 use system::file::{self, FileIdentity};
@@ -49,9 +52,9 @@ impl Deliverer {
     fn read_login(&self) -> Option<Login> {
         let config = Config::read(&self.home).ok()?;
         let login = read_login(&self.home, &config, &self.environment);
-        if login.card == CardUse::Derived {
+        if login.session_cache == SessionCacheUse::Derived {
             // Without a session cache every later look derives the key again; a failure costs only that.
-            let _ = refresh_card(&self.home, &login);
+            let _ = refresh_session_cache(&self.home, &login);
         }
         login.faults.is_empty().then_some(login)
     }

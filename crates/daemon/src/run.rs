@@ -22,7 +22,8 @@ use crate::schedule::Timing;
 use crate::start_failure::StartFailure;
 use crate::stop::{Stop, StopReason};
 use identity::{
-    BuildInfo, CardUse, Config, Environment, Home, observe_foreground, read_login, read_switch, refresh_card,
+    BuildInfo, Config, Environment, Home, SessionCacheUse, observe_foreground, read_login, read_switch,
+    refresh_session_cache,
 };
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -226,9 +227,9 @@ fn observe_stopping(home: &Home) -> bool {
 fn take_identity(options: &RunOptions) -> Result<TakenIdentity, StartFailure> {
     let config = Config::read(&options.home).map_err(|fault| StartFailure::from(&fault))?;
     let login = read_login(&options.home, &config, &options.environment);
-    if login.card == CardUse::Derived {
+    if login.session_cache == SessionCacheUse::Derived {
         // A session cache spares the key derivation when the identity is read again under the lock.
-        let _ = refresh_card(&options.home, &login);
+        let _ = refresh_session_cache(&options.home, &login);
     }
     if let Some(fault) = login.faults.first() {
         return Err(fault.into());

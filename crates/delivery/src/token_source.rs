@@ -17,7 +17,7 @@ use gate::EgressPermit;
 use identity::ci_token::read_ci_token;
 use identity::{
     Config, ConfigReader, Login, LoginSource, Session, SessionError, judge_destination, read_login,
-    refresh_card,
+    refresh_session_cache,
 };
 use sha2::{Digest, Sha256};
 use system::bounded_read::read_small_file;
@@ -353,7 +353,7 @@ impl<'a> TokenSource<'a> {
         if matches!(renewed, Refreshed::Renewed(_)) {
             // The cache names the file that was just replaced; without a new one commands only get slower.
             let login = read_machine(self.context, &mut self.config)?;
-            let _ = refresh_card(&self.context.home, &login);
+            let _ = refresh_session_cache(&self.context.home, &login);
         }
         self.read_login()?;
         let session = self.read_session()?;

@@ -145,7 +145,7 @@ impl Home {
         self.root.join("config.lock")
     }
 
-    /// The directory of session, salt and card.
+    /// The directory of session, salt and cache.
     pub fn auth_dir(&self) -> PathBuf {
         self.root.join("auth")
     }
@@ -171,7 +171,7 @@ impl Home {
     }
 
     /// The session cache.
-    pub fn identity_card(&self) -> PathBuf {
+    pub fn session_cache_file(&self) -> PathBuf {
         self.auth_dir().join("identity.card.json")
     }
 
@@ -326,7 +326,7 @@ mod tests {
             home.session_salt(),
             home.session_lock(),
             home.session_hot_path(),
-            home.identity_card(),
+            home.session_cache_file(),
             home.refresh_lock(),
             home.credentials_file(),
             home.clock_file(),

@@ -62,7 +62,7 @@ pub use privacy::{Privacy, observe_privacy};
 pub use project::{ProjectError, ProjectIdentity, locate_project_root};
 pub use secret::Secret;
 pub use session::{Session, SessionError, SessionStore};
-pub use session_cache::{CardUse, refresh_card};
+pub use session_cache::{SessionCacheUse, refresh_session_cache};
 pub use state_file::{StateFile, StateKind, observe_state_file};
 pub use switch::{judge_switch, read_switch};
 pub use token_host::{Destination, judge_destination};

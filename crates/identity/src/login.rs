@@ -15,7 +15,7 @@ use crate::environment::{Environment, names};
 use crate::home::Home;
 use crate::privacy::privacy_fault;
 use crate::session::SessionStore;
-use crate::session_cache::{CardUse, IdentityCard, SessionFacts};
+use crate::session_cache::{SessionCache, SessionCacheUse, SessionFacts};
 pub use contract::AuthAbsence;
 use contract::server_url::{self, ServerUrl, ServerUrlError};
 use contract::{AuthAbsent, Fault, FaultCode, LoginState, Remedy, Scope};
@@ -79,7 +79,7 @@ pub struct Login {
     /// The base URL of the server that issued the token, if recorded.
     pub issuer: Option<String>,
     /// Whether a session cache replaced the key derivation.
-    pub card: CardUse,
+    pub session_cache: SessionCacheUse,
     /// Faults of unreadable sources.
     pub faults: Vec<Fault>,
     /// Files that were ignored, and why.
@@ -89,7 +89,7 @@ pub struct Login {
     /// Whether a valid server is configured.
     server_known: bool,
     active: QueueWithoutScope,
-    derived: Option<Box<IdentityCard>>,
+    derived: Option<Box<SessionCache>>,
 }
 
 /// The active queue DB without a scope.
@@ -138,8 +138,8 @@ impl Login {
         }
     }
 
-    /// The card that was derived while reading and is not on the disk.
-    pub(crate) fn derived_card(&self) -> Option<&IdentityCard> {
+    /// The cache that was derived while reading and is not on the disk.
+    pub(crate) fn derived_cache(&self) -> Option<&SessionCache> {
         self.derived.as_deref()
     }
 
@@ -157,7 +157,7 @@ impl Login {
             access_expires_at: None,
             refresh_expires_at: None,
             issuer: None,
-            card: CardUse::NotNeeded,
+            session_cache: SessionCacheUse::NotNeeded,
             faults: Vec::new(),
             ignored: Vec::new(),
             token_variable: None,
@@ -339,12 +339,13 @@ impl ServerSetting {
 }
 
 fn of_session(facts: SessionFacts, config: &Config, environment: &Environment, now: Timestamp) -> Login {
-    let SessionFacts { card, card_use } = facts;
+    let SessionFacts { cache, cache_use } = facts;
     // Rows of a login without a configured server were queued under the built-in URL.
     let server = config.server_url.clone().unwrap_or_else(|| server_url::PACKAGED_DEFAULT.to_owned());
-    let named = card.team.as_deref().filter(|_| !card.principal.is_empty());
-    let scope = named.filter(|_| config.is_readable()).map(|team| Scope::new(&server, &card.principal, team));
-    let expired = card
+    let named = cache.team.as_deref().filter(|_| !cache.principal.is_empty());
+    let scope =
+        named.filter(|_| config.is_readable()).map(|team| Scope::new(&server, &cache.principal, team));
+    let expired = cache
         .refresh_token_expires_at
         .filter(|expiry| *expiry <= now)
         .map(|expiry| expiry.to_zoned(TimeZone::UTC).date());
@@ -359,18 +360,18 @@ fn of_session(facts: SessionFacts, config: &Config, environment: &Environment, n
         authenticated: absence.is_none(),
         absence,
         source: LoginSource::Session,
-        principal: Some(card.principal.clone()),
-        team_id: card.team.clone(),
-        private_teams: card.private_teams.clone(),
-        access_expires_at: Some(card.access_token_expires_at),
-        refresh_expires_at: card.refresh_token_expires_at,
+        principal: Some(cache.principal.clone()),
+        team_id: cache.team.clone(),
+        private_teams: cache.private_teams.clone(),
+        access_expires_at: Some(cache.access_token_expires_at),
+        refresh_expires_at: cache.refresh_token_expires_at,
         // A session of the reference has no issuer; its auth server had its own variable.
-        issuer: card
+        issuer: cache
             .issuer
             .clone()
             .or_else(|| environment.text(names::SPEC_KITTY_SAAS_URL).filter(|url| !is_blank(url))),
-        card: card_use,
-        derived: (card_use == CardUse::Derived).then(|| Box::new(card)),
+        session_cache: cache_use,
+        derived: (cache_use == SessionCacheUse::Derived).then(|| Box::new(cache)),
         ..Login::logged_out(config)
     }
 }

@@ -53,7 +53,7 @@ pub fn observe_privacy(home: &Home) -> Privacy {
     let files = [
         home.config_file(),
         home.session_file(),
-        home.identity_card(),
+        home.session_cache_file(),
         home.credentials_file(),
         home.control_file(),
         home.owner_record(),

@@ -42,7 +42,7 @@ impl Home {
             self.session_salt(),
             self.session_lock(),
             self.session_hot_path(),
-            self.identity_card(),
+            self.session_cache_file(),
             self.refresh_lock(),
             self.credentials_file(),
             self.clock_file(),

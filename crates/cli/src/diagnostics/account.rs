@@ -3,7 +3,7 @@
 use super::{CheckName, DiagnosticCheck, Diagnostics};
 use crate::error::CliError;
 use identity::environment::names;
-use identity::{AuthAbsence, CardUse, Home, Login, LoginSource};
+use identity::{AuthAbsence, Home, Login, LoginSource, SessionCacheUse};
 use preflight::status::LOGIN_REFUSED;
 
 impl Diagnostics<'_> {
@@ -71,8 +71,8 @@ fn source(login: &Login, home: &Home) -> (String, String) {
             "a CI token, which takes precedence over a session".to_owned(),
             login.token_variable.unwrap_or(names::SPEC_KITTY_TOKEN).to_owned(),
         ),
-        LoginSource::Session if login.card == CardUse::Used => {
-            ("the session, by its session cache".to_owned(), file(home.identity_card()))
+        LoginSource::Session if login.session_cache == SessionCacheUse::Used => {
+            ("the session, by its session cache".to_owned(), file(home.session_cache_file()))
         }
         LoginSource::Session => ("the session".to_owned(), file(home.session_file())),
         LoginSource::Credentials => {

@@ -19,7 +19,9 @@ type State = (&'static str, fn(&World));
 const STATES: [State; 16] = [
     ("nothing there", |world| drop(std::fs::remove_dir_all(world.root()))),
     ("logged in", |_| {}),
-    ("logged in, without a session cache", |world| drop(std::fs::remove_file(world.home().identity_card()))),
+    ("logged in, without a session cache", |world| {
+        drop(std::fs::remove_file(world.home().session_cache_file()))
+    }),
     ("logged out", |world| drop(std::fs::remove_dir_all(world.root().join("auth")))),
     ("legacy rows", |world| {
         let queue = ReferenceQueue::create(&world.root().join("queue.db"));

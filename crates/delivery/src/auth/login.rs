@@ -16,7 +16,7 @@ use crate::probe::{Reachability, ask_health};
 use crate::server_address::{ServerAddress, ServerAddressError};
 use contract::{Scope, ServerUrl, server_url};
 use identity::session::Team;
-use identity::{Config, ConfigEdit, Session, read_login, refresh_card};
+use identity::{Config, ConfigEdit, Session, read_login, refresh_session_cache};
 
 /// Login flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +57,7 @@ pub struct LoginReport {
     /// The scope now.
     pub scope: Option<Scope>,
     /// Failure to write the session cache. The login is valid; commands take a little longer.
-    pub card_problem: Option<String>,
+    pub cache_problem: Option<String>,
 }
 
 /// Logs in at `server`, or at the configured server, and stores the session.
@@ -143,7 +143,7 @@ fn store(
     context.sessions().write(&session)?;
     let config = Config::read(&context.home).map_err(LoginError::Config)?;
     let login = read_login(&context.home, &config, &context.environment);
-    let card_problem = refresh_card(&context.home, &login).err().map(|error| error.to_string());
+    let cache_problem = refresh_session_cache(&context.home, &login).err().map(|error| error.to_string());
     Ok(LoginReport {
         team: session.private_team().cloned(),
         private_teams: session.teams.iter().filter(|team| team.private).cloned().collect(),
@@ -153,6 +153,6 @@ fn store(
         wrote_server_url: new_url.is_some(),
         previous_scope,
         scope: login.scope,
-        card_problem,
+        cache_problem,
     })
 }

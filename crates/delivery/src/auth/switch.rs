@@ -8,7 +8,7 @@ use super::me::default_team;
 use crate::context::DeliveryContext;
 use contract::{ExitCode, Remedy, Scope};
 use identity::session::{SessionWriteError, Team};
-use identity::{Config, LoginSource, SessionError, read_login, refresh_card};
+use identity::{Config, LoginSource, SessionError, read_login, refresh_session_cache};
 use std::path::PathBuf;
 
 /// The result of a switch.
@@ -120,7 +120,7 @@ pub fn switch_team(context: &DeliveryContext, wanted: &str) -> Result<Switched, 
     }
     let after = read_login(&context.home, &config, &context.environment);
     // Without a session cache every command derives the key again: slow, but correct.
-    let _ = refresh_card(&context.home, &after);
+    let _ = refresh_session_cache(&context.home, &after);
     Ok(Switched { from, to, changed, previous_scope: before.scope, scope: after.scope })
 }
 

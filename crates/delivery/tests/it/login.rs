@@ -67,7 +67,7 @@ fn device_login_polls_at_the_given_interval_and_stores_identity() {
     assert_eq!(config.server_url.as_deref(), Some(stub.url().as_str()));
     let login = read_login(&machine.home(), &config, &machine.environment());
     assert!(login.authenticated && login.source == LoginSource::Session);
-    assert_eq!(login.card, identity::CardUse::Used, "the login left a valid session cache");
+    assert_eq!(login.session_cache, identity::SessionCacheUse::Used, "the login left a valid session cache");
     assert_eq!(login.scope, report.scope);
     let first = &stub.seen()[0];
     assert_eq!(

@@ -4,7 +4,7 @@ use crate::machine::{Machine, User, expired, machine, machine_with, session};
 use delivery::auth::{LoginMethod, RefreshError, log_in, switch_team};
 use delivery::http::{Bearer, Client, ClientSettings, HttpRequest};
 use delivery::{TokenError, TokenSource};
-use identity::{CardUse, Config, Environment, Home, Secret, Session, read_login};
+use identity::{Config, Environment, Home, Secret, Session, SessionCacheUse, read_login};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use std::process::Command;
@@ -79,7 +79,7 @@ fn expiring_token_is_refreshed_at_its_issuer_and_stored() {
     let stored = machine.stored().unwrap();
     assert_eq!((stored.refresh_token.expose(), stored.generation, stored.teams.len()), ("ref-2", Some(2), 3));
     let login = read_login(&machine.home(), &Config::read(&machine.home()).unwrap(), &machine.environment());
-    assert_eq!(login.card, CardUse::Used, "the refresh left a valid session cache");
+    assert_eq!(login.session_cache, SessionCacheUse::Used, "the refresh left a valid session cache");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::{Session, SessionError, content};
 use crate::config::Config;
 use crate::home::Home;
 use crate::quarantine;
-use crate::session_cache::{IdentityCard, Seals};
+use crate::session_cache::{Seals, SessionCache};
 use contract::Remedy;
 use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
@@ -198,7 +198,7 @@ impl SessionStore {
         Ok(changed)
     }
 
-    /// Deletes the session, its salt, its card and the reference's summary of it.
+    /// Deletes the session, its salt, its cache and the reference's summary of it.
     ///
     /// # Errors
     /// [`SessionWriteError`].
@@ -240,11 +240,11 @@ impl SessionStore {
         private_file::write_private(&path, &file.bytes)?;
         // The summary is valid only for the inode and time of the replaced file, so an error here is harmless.
         let _ = private_file::remove_file(&self.home.session_hot_path());
-        // Without a card the next command derives the key.
+        // Without a cache the next command derives the key.
         let server = Config::read(&self.home).ok().and_then(|config| config.server_url);
         let server = server.map(|server| contract::server_url::shown(&server).into_owned());
-        let card = IdentityCard::of(session, self.seals_with(&file, &salt), server);
-        let _ = card.keeping_issuer(&self.home).write(&self.home);
+        let cache = SessionCache::of(session, self.seals_with(&file, &salt), server);
+        let _ = cache.keeping_issuer(&self.home).write(&self.home);
         Ok(())
     }
 
@@ -267,7 +267,7 @@ impl SessionStore {
             self.home.session_file(),
             self.home.session_salt(),
             self.home.session_hot_path(),
-            self.home.identity_card(),
+            self.home.session_cache_file(),
         ] {
             private_file::remove_file(&path)?;
         }

@@ -22,7 +22,7 @@ fn files(world: &World) -> [PathBuf; 6] {
         world.home().config_file(),
         world.home().session_file(),
         world.home().session_salt(),
-        world.home().identity_card(),
+        world.home().session_cache_file(),
         world.home().credentials_file(),
         world.home().clock_file(),
     ]

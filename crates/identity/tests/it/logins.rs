@@ -4,8 +4,8 @@ use crate::world::{environment_with, set_mode, time, today};
 use data_encoding::BASE64URL_NOPAD;
 use identity::login::read_login_at;
 use identity::{
-    AuthAbsence, BuildInfo, CardUse, Config, Environment, Home, Login, LoginSource, Session, SessionStore,
-    observe_foreground, refresh_card,
+    AuthAbsence, BuildInfo, Config, Environment, Home, Login, LoginSource, Session, SessionCacheUse,
+    SessionStore, observe_foreground, refresh_session_cache,
 };
 use std::fs;
 use std::path::Path;
@@ -198,9 +198,9 @@ fn card_is_believed_only_for_its_session_and_when_it_is_private() {
     let world = World::of_library();
     world.write_config(CONFIG);
     log_in(&world, &session());
-    let card = world.home().identity_card();
-    let good = fs::read_to_string(&card).expect("a card");
-    assert_eq!(login(&world).card, CardUse::Used);
+    let cache = world.home().session_cache_file();
+    let good = fs::read_to_string(&cache).expect("a cache");
+    assert_eq!(login(&world).session_cache, SessionCacheUse::Used);
 
     let damaged = [
         String::new(),
@@ -212,24 +212,30 @@ fn card_is_believed_only_for_its_session_and_when_it_is_private() {
     ];
     for text in damaged {
         assert_ne!(text, good);
-        fs::write(&card, text).expect("damaged");
-        set_mode(&card, 0o600);
+        fs::write(&cache, text).expect("damaged");
+        set_mode(&cache, 0o600);
         let found = login(&world);
-        assert_eq!((found.card, found.faults.len()), (CardUse::Derived, 0));
+        assert_eq!((found.session_cache, found.faults.len()), (SessionCacheUse::Derived, 0));
         assert_eq!(scope(&found).as_deref(), Some("https://h.invalid|dev@example.com|mine"));
     }
-    fs::write(&card, &good).expect("restored");
-    set_mode(&card, 0o644);
-    assert_eq!(login(&world).card, if cfg!(unix) { CardUse::Derived } else { CardUse::Used });
+    fs::write(&cache, &good).expect("restored");
+    set_mode(&cache, 0o644);
+    assert_eq!(
+        login(&world).session_cache,
+        if cfg!(unix) { SessionCacheUse::Derived } else { SessionCacheUse::Used }
+    );
 
     // The other program refreshed the session: same account, another file.
-    set_mode(&card, 0o600);
+    set_mode(&cache, 0o600);
     log_in(&world, &Session { email: "new@example.com".to_owned(), ..session() });
-    fs::write(&card, &good).expect("the old card");
+    fs::write(&cache, &good).expect("the old cache");
     let found = login(&world);
-    assert_eq!((found.card, found.principal.as_deref()), (CardUse::Derived, Some("new@example.com")));
-    assert!(refresh_card(&world.home(), &found).expect("a card"));
-    assert_eq!(login(&world).card, CardUse::Used);
+    assert_eq!(
+        (found.session_cache, found.principal.as_deref()),
+        (SessionCacheUse::Derived, Some("new@example.com"))
+    );
+    assert!(refresh_session_cache(&world.home(), &found).expect("a cache"));
+    assert_eq!(login(&world).session_cache, SessionCacheUse::Used);
 }
 
 /// Issue 8, item 24.
@@ -240,8 +246,8 @@ fn refresh_by_another_program_keeps_the_issuer() {
         let world = World::of_library();
         world.write_config(CONFIG);
         log_in(&world, &Session { session_id: "sess-0001".to_owned(), ..issued.clone() });
-        let card = fs::read(world.home().identity_card()).expect("a card");
-        // The other program writes the session without an issuer, and no card.
+        let cache = fs::read(world.home().session_cache_file()).expect("a cache");
+        // The other program writes the session without an issuer, and no cache.
         log_in(
             &world,
             &Session {
@@ -251,15 +257,19 @@ fn refresh_by_another_program_keeps_the_issuer() {
                 ..session()
             },
         );
-        fs::write(world.home().identity_card(), &card).expect("the stale card");
-        set_mode(&world.home().identity_card(), 0o600);
+        fs::write(world.home().session_cache_file(), &cache).expect("the stale cache");
+        set_mode(&world.home().session_cache_file(), 0o600);
 
         let found = login(&world);
-        assert_eq!((found.card, found.issuer.as_deref()), (CardUse::Derived, expected), "{id}");
+        assert_eq!(
+            (found.session_cache, found.issuer.as_deref()),
+            (SessionCacheUse::Derived, expected),
+            "{id}"
+        );
         assert_eq!(found.principal.as_deref(), Some("new@example.com"), "nothing else is stale");
-        identity::refresh_card(&world.home(), &found).expect("a card");
+        identity::refresh_session_cache(&world.home(), &found).expect("a cache");
         let again = login(&world);
-        assert_eq!((again.card, again.issuer.as_deref()), (CardUse::Used, expected), "{id}");
+        assert_eq!((again.session_cache, again.issuer.as_deref()), (SessionCacheUse::Used, expected), "{id}");
         // A write of our own, without an issuer, keeps it.
         log_in(&world, &Session { session_id: id.to_owned(), issuer: None, ..session() });
         assert_eq!(login(&world).issuer.as_deref(), expected, "{id}");
@@ -273,7 +283,7 @@ fn card_follows_the_configured_server() {
     log_in(&world, &session());
     world.write_config("[sync]\nserver_url = \"https://moved.invalid\"\n");
     let found = login(&world);
-    assert_eq!(found.card, CardUse::Used);
+    assert_eq!(found.session_cache, SessionCacheUse::Used);
     assert_eq!(scope(&found).as_deref(), Some("https://moved.invalid|dev@example.com|mine"));
 }
 
@@ -281,7 +291,7 @@ fn card_follows_the_configured_server() {
 fn asking_leaves_every_home_byte_identical() {
     let damages: [fn(&World); 8] = [
         |_| {},
-        |world| fs::remove_file(world.home().identity_card()).expect("removed"),
+        |world| fs::remove_file(world.home().session_cache_file()).expect("removed"),
         |world| fs::write(world.home().session_file(), "{").expect("damaged"),
         |world| fs::remove_file(world.home().session_salt()).expect("removed"),
         |world| fs::remove_file(world.home().session_file()).expect("removed"),
@@ -317,7 +327,7 @@ fn a_login_in(user_home: &Path) -> Option<String> {
     store.write(&session()).expect("a session");
     let config = Config::read(&home).expect("a config");
     let found = read_login_at(&home, &config, &environment, &machine(), today());
-    assert_eq!(found.card, CardUse::Used);
+    assert_eq!(found.session_cache, SessionCacheUse::Used);
     assert!(found.active_queue(&home).is_some_and(|queue| queue.starts_with(user_home)));
     scope(&found)
 }

@@ -4,7 +4,7 @@
 
 use crate::world::{copy_of, recorded, recorded_json, recorded_machine, today};
 use identity::login::read_login_at;
-use identity::{AuthAbsence, BuildInfo, CardUse, Config, LoginSource, observe_foreground};
+use identity::{AuthAbsence, BuildInfo, Config, LoginSource, SessionCacheUse, observe_foreground};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
@@ -163,17 +163,17 @@ fn recorded_home_with_a_scope_has_its_clock_queue_and_card() {
     let config = Config::read(&world.home()).expect("a config");
     let read = || read_login_at(&world.home(), &config, &world.environment(), &recorded_machine(), today());
     let login = read();
-    assert_eq!(login.card, CardUse::Derived);
+    assert_eq!(login.session_cache, SessionCacheUse::Derived);
     let queue = login.active_queue(&world.home()).expect("a queue");
     assert!(queue.ends_with("queues/queue-19633c16212dbbbb.db") && queue.exists());
 
-    assert!(identity::refresh_card(&world.home(), &login).expect("a card"));
+    assert!(identity::refresh_session_cache(&world.home(), &login).expect("a cache"));
     let again = read();
-    assert_eq!(again.card, CardUse::Used);
+    assert_eq!(again.session_cache, SessionCacheUse::Used);
     assert_eq!(
         (&again.scope, &again.team_id, &again.principal),
         (&login.scope, &login.team_id, &login.principal)
     );
     assert_eq!(again.refresh_expires_at, login.refresh_expires_at);
-    assert!(!identity::refresh_card(&world.home(), &again).expect("nothing to store"));
+    assert!(!identity::refresh_session_cache(&world.home(), &again).expect("nothing to store"));
 }

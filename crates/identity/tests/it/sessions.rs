@@ -2,7 +2,7 @@
 //! be unreadable.
 
 use crate::world::{set_mode, time, today};
-use identity::{CardUse, Config, Secret, Session, SessionError, SessionStore};
+use identity::{Config, Secret, Session, SessionCacheUse, SessionError, SessionStore};
 use std::fs;
 use std::time::Duration;
 use system::{FileLock, Machine};
@@ -64,7 +64,8 @@ fn its_files_are_private_and_its_lock_does_not_stay() {
     written(&world);
     let mode = |path| fs::metadata(path).expect("metadata").permissions().mode() & 0o777;
     assert_eq!(mode(world.home().auth_dir()), 0o700);
-    for path in [world.home().session_file(), world.home().session_salt(), world.home().identity_card()] {
+    for path in [world.home().session_file(), world.home().session_salt(), world.home().session_cache_file()]
+    {
         assert_eq!(mode(path), 0o600);
     }
     assert!(!world.home().session_lock().exists());
@@ -77,16 +78,16 @@ fn write_removes_the_summary_and_leaves_a_card_without_secrets() {
     world.write_config("[sync]\nserver_url = \"https://h\"\n");
     written(&world);
     assert!(!world.home().session_hot_path().exists());
-    let card = fs::read_to_string(world.home().identity_card()).expect("a card");
+    let cache = fs::read_to_string(world.home().session_cache_file()).expect("a cache");
     assert!(
-        card.contains("https://h") && card.contains("a@example.com") && card.contains("Team-One"),
-        "{card}"
+        cache.contains("https://h") && cache.contains("a@example.com") && cache.contains("Team-One"),
+        "{cache}"
     );
-    assert!(!card.contains("access\"") && !card.contains("refresh of"), "{card}");
+    assert!(!cache.contains("access\"") && !cache.contains("refresh of"), "{cache}");
     let config = Config::read(&world.home()).expect("a config");
     let login =
         identity::login::read_login_at(&world.home(), &config, &world.environment(), &machine(), today());
-    assert_eq!((login.card, login.authenticated), (CardUse::Used, true));
+    assert_eq!((login.session_cache, login.authenticated), (SessionCacheUse::Used, true));
 }
 
 #[test]

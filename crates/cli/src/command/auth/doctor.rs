@@ -8,7 +8,7 @@ use contract::exit::{SYNC_SERVER_UNSET, SYNC_TOKEN_HOST};
 use delivery::probe::fetch_login_probe;
 use identity::environment::names;
 use identity::{
-    AuthAbsence, CardUse, Config, Destination, Home, Login, LoginSource, Session, SessionStore,
+    AuthAbsence, Config, Destination, Home, Login, LoginSource, Session, SessionCacheUse, SessionStore,
     judge_destination, read_login,
 };
 use jiff::Timestamp;
@@ -163,12 +163,14 @@ impl<'a> LoginDiagnostics<'a> {
     }
 
     fn card(&self) -> DiagnosticCheck<LoginCheckName> {
-        let file = self.home.identity_card();
-        match (self.login.card, file.exists()) {
-            (CardUse::Used, _) => DiagnosticCheck::ok(LoginCheckName::Card, "matches the session")
+        let file = self.home.session_cache_file();
+        match (self.login.session_cache, file.exists()) {
+            (SessionCacheUse::Used, _) => DiagnosticCheck::ok(LoginCheckName::Card, "matches the session")
                 .read_file("the session cache", &file),
-            (CardUse::NotNeeded, _) => DiagnosticCheck::not_checked(LoginCheckName::Card, "no session"),
-            (CardUse::Derived, there) => {
+            (SessionCacheUse::NotNeeded, _) => {
+                DiagnosticCheck::not_checked(LoginCheckName::Card, "no session")
+            }
+            (SessionCacheUse::Derived, there) => {
                 let summary = "does not match the session; the next command that writes state replaces it";
                 let what = if there { "belongs to another session" } else { "does not exist" };
                 DiagnosticCheck::ok(LoginCheckName::Card, summary).read_file(what, &file)

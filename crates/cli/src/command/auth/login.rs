@@ -68,7 +68,7 @@ impl Verb for LoginArgs {
         if let Some(note) = token_note(context) {
             shown = shown.note(note);
         }
-        if let Some(problem) = &report.card_problem {
+        if let Some(problem) = &report.cache_problem {
             shown = shown.note(format!("warning: the session cache was not written: {}", printable(problem)));
         }
         Ok(shown)

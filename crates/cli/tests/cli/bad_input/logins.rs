@@ -15,7 +15,7 @@ fn session_with_another_salt() {
     let world = world();
     world.write_state("auth/session.salt", &[7; 16]);
     // The session cache still matches the bytes of session.json, which cannot be decrypted any more.
-    assert!(world.home().identity_card().exists());
+    assert!(world.home().session_cache_file().exists());
     refuses_with(&world, "session_unreadable", "session.json", "auth login");
 }
 
