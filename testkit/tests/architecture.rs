@@ -243,7 +243,7 @@ fn only_the_proven_holder_of_the_lock_is_signalled() {
         "TerminateProcess",
     ];
     // A process may end its own child.
-    let children = "cli/src/command/quickstart/stage.rs";
+    let children = "cli/src/command/quickstart/sandbox.rs";
     for (name, _) in ALLOWED {
         for (path, text) in sources(name) {
             let shown = path.display().to_string().replace('\\', "/");

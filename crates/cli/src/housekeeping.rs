@@ -14,7 +14,7 @@ use preflight::observer::Observation;
 use queue::{Cure, QueueError, observe_unsettled};
 
 /// Writes both caches as `observation` requires; returns failures as notes.
-pub(crate) fn keep_house(context: &CommandContext, observation: &Observation) -> Vec<String> {
+pub(crate) fn refresh_caches(context: &CommandContext, observation: &Observation) -> Vec<String> {
     let session_cache = || -> Result<(), CliError> {
         refresh_session_cache(context.home()?, &observation.login)?;
         Ok(())

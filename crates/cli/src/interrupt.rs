@@ -18,9 +18,9 @@ pub(crate) struct Interrupt {
 }
 
 impl Interrupt {
-    /// Listens from now on. `say` is called at the first signal, by a thread of its own: the delivery may be
+    /// Listens from now on. `action` runs at the first signal, by a thread of its own: the delivery may be
     /// waiting for the network.
-    pub(crate) fn listen(say: impl FnOnce() + Send + 'static) -> io::Result<Self> {
+    pub(crate) fn on_first(action: impl FnOnce() + Send + 'static) -> io::Result<Self> {
         let asked = Arc::new(AtomicBool::new(false));
         for signal in SIGNALS {
             // In this order: the first signal must not end the process.
@@ -32,11 +32,11 @@ impl Interrupt {
             flag::register(signal, Arc::clone(&asked))?;
         }
         #[cfg(unix)]
-        return Ok(Self { asked, _listener: Listener::start(say)? });
+        return Ok(Self { asked, _listener: Listener::start(action)? });
         #[cfg(not(unix))]
         {
             // Nothing waits for signals there without a thread that polls; the second still ends it all.
-            drop(say);
+            drop(action);
             Ok(Self { asked })
         }
     }
@@ -57,12 +57,12 @@ struct Listener {
 
 #[cfg(unix)]
 impl Listener {
-    fn start(say: impl FnOnce() + Send + 'static) -> io::Result<Self> {
+    fn start(action: impl FnOnce() + Send + 'static) -> io::Result<Self> {
         let mut signals = signal_hook::iterator::Signals::new(SIGNALS)?;
         let handle = signals.handle();
         let listen = move || {
             if signals.forever().next().is_some() {
-                say();
+                action();
             }
         };
         let thread = std::thread::Builder::new().name("interrupt".to_owned()).spawn(listen)?;

@@ -5,7 +5,7 @@ use crate::build;
 use crate::context::CommandContext;
 use crate::error::CliError;
 use crate::front::ChildEnd;
-use crate::housekeeping::{keep_house, settle_leftovers};
+use crate::housekeeping::{refresh_caches, settle_leftovers};
 use crate::mission_document::MissionDocument;
 use crate::render;
 use crate::report::{PROJECTS_SHOWN, Report};
@@ -138,7 +138,7 @@ impl<'a> Producing<'a> {
     ) -> Result<Report, CliError> {
         let outgoing = self.hosted.as_ref().map(|hosted| hosted.outgoing(self.context)).transpose()?;
         let mut notes = match &self.hosted {
-            Some(hosted) => keep_house(self.context, &hosted.observation),
+            Some(hosted) => refresh_caches(self.context, &hosted.observation),
             None => Vec::new(),
         };
         notes.extend(self.settle_hand_overs(outgoing.as_ref()));
@@ -157,7 +157,7 @@ impl<'a> Producing<'a> {
             && capture.state == CaptureState::Captured
         {
             notes.extend(settle_leftovers(self.context, hosted.observation.cure_permit()));
-            self.tell_daemon(hosted)?;
+            self.nudge_daemon(hosted)?;
         }
         let text = outcome.describe();
         let mut report = Report::of(&MissionDocument { value: outcome, text });
@@ -174,7 +174,7 @@ impl<'a> Producing<'a> {
     ) -> Result<ChildEnd, CliError> {
         let Some(hosted) = &self.hosted else { return run() };
         let outgoing = hosted.outgoing(self.context)?;
-        for note in keep_house(self.context, &hosted.observation) {
+        for note in refresh_caches(self.context, &hosted.observation) {
             render::note(&note);
         }
         for note in self.settle_hand_overs(Some(&outgoing)) {
@@ -223,7 +223,7 @@ impl<'a> Producing<'a> {
                 if captured.report.captured.is_some() {
                     notes.extend(settle_leftovers(self.context, hosted.observation.cure_permit()));
                     notes.extend(
-                        self.tell_daemon(&hosted).err().map(|error| error.line().trim_end().to_owned()),
+                        self.nudge_daemon(&hosted).err().map(|error| error.line().trim_end().to_owned()),
                     );
                 }
                 notes
@@ -263,7 +263,7 @@ impl<'a> Producing<'a> {
     }
 
     /// A nudge, or a new daemon. It never changes the exit code, and nothing waits for it.
-    fn tell_daemon(&self, hosted: &Hosted) -> Result<(), CliError> {
+    fn nudge_daemon(&self, hosted: &Hosted) -> Result<(), CliError> {
         let home = self.context.home()?;
         if let Ok(executable) = std::env::current_exe() {
             let launcher = Launcher::new(executable, home, &self.context.environment);

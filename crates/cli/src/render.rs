@@ -63,7 +63,7 @@ pub(crate) fn note(line: &str) {
 }
 
 /// Prints text to stdout while a command runs: only for verbs that have no single result.
-pub(crate) fn say(text: &str) {
+pub(crate) fn print_text(text: &str) {
     let _ = out(&printable_lines(text));
 }
 
@@ -86,7 +86,7 @@ pub(crate) fn log() -> Box<dyn Write + Send> {
 }
 
 /// Logs failures of a long-running verb: one JSON object a line, beside its log.
-pub(crate) fn tell_failures() {
+pub(crate) fn log_failures() {
     let lines = tracing_subscriber::fmt().json().flatten_event(true).with_max_level(tracing::Level::WARN);
     // Only a second call could fail, and then the first one is in force.
     let _ = lines.with_writer(io::stderr).try_init();

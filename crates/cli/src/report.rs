@@ -48,7 +48,7 @@ impl Report {
     /// Hosted sync is off: there is nothing to do, which is not a failure.
     pub(crate) fn disabled(switch: Switch) -> Self {
         let facts = serde_json::json!({ "sync_enabled": false });
-        Self::of(&Said { result: "disabled", facts, line: switch.off_message() })
+        Self::of(&LineResult { result: "disabled", facts, line: switch.off_message() })
     }
 
     /// Adds a line for stderr.
@@ -61,7 +61,7 @@ impl Report {
 
 /// A one-line result with a few facts.
 #[derive(Debug, Serialize)]
-pub(crate) struct Said<T: Serialize> {
+pub(crate) struct LineResult<T: Serialize> {
     /// Outcome code for scripts.
     pub result: &'static str,
     /// The facts.
@@ -72,7 +72,7 @@ pub(crate) struct Said<T: Serialize> {
     pub line: String,
 }
 
-impl<T: Serialize> Render for Said<T> {
+impl<T: Serialize> Render for LineResult<T> {
     fn text(&self) -> String {
         if self.line.is_empty() { String::new() } else { format!("{}\n", self.line.trim_end_matches('\n')) }
     }

@@ -67,7 +67,7 @@ impl ProgressDisplay {
     }
 
     /// Prints lines beside the bar, from any thread.
-    pub(crate) fn speaker(&self) -> impl Fn(&str) + Send + use<> {
+    pub(crate) fn line_printer(&self) -> impl Fn(&str) + Send + use<> {
         let bar = self.bar.clone();
         move |line| bar.suspend(|| render::note(line))
     }

@@ -3,7 +3,7 @@
 // The names that nearly every verb needs.
 pub(crate) use crate::context::CommandContext;
 pub(crate) use crate::error::{CliError, chain};
-pub(crate) use crate::report::{Render, Report, Said};
+pub(crate) use crate::report::{LineResult, Render, Report};
 pub(crate) use clap::Args;
 pub(crate) use contract::ExitCode;
 use serde::Serialize;

@@ -18,7 +18,7 @@ pub fn repair(path: &Path) -> Remedy {
 
 /// `fault` with the remedy of [`repair`], if its remedy is a repair.
 #[must_use]
-pub fn curable(fault: Fault) -> Fault {
+pub fn with_file_remedy(fault: Fault) -> Fault {
     match (&fault.remedy, &fault.path) {
         (Remedy::Repair, Some(path)) => Fault { remedy: repair(path), ..fault },
         _ => fault,

@@ -130,7 +130,7 @@ pub(crate) fn or_fault<T>(
         Err(ObserveError::Fault(fault)) => {
             // Two readers may report one interrupted transaction; one fault per file is enough.
             if !faults.iter().any(|known| known.code == fault.code && known.path == fault.path) {
-                faults.push(identity::file_remedy::curable(*fault));
+                faults.push(identity::file_remedy::with_file_remedy(*fault));
             }
             Ok(None)
         }

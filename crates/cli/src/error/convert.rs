@@ -25,7 +25,7 @@ pub(crate) fn chain(error: &dyn Error) -> String {
 
 impl From<Fault> for CliError {
     fn from(fault: Fault) -> Self {
-        let fault = identity::file_remedy::curable(fault);
+        let fault = identity::file_remedy::with_file_remedy(fault);
         let place =
             fault.path.as_deref().map(|path| format!("{} ", contract::text::path(path))).unwrap_or_default();
         Self::refused(fault.code.name(), format!("{}: {place}{}", fault.code.name(), fault.detail))
@@ -54,7 +54,7 @@ impl From<QueueError> for CliError {
         match error {
             QueueError::Busy(busy) => busy.into(),
             QueueError::Fault(fault) => (*fault).into(),
-            other => Self::new("QUEUE_FAILED", other.exit(), chain(&other)).cured_by(other.remedy()),
+            other => Self::new("QUEUE_FAILED", other.exit(), chain(&other)).remedy_if(other.remedy()),
         }
     }
 }
@@ -63,7 +63,7 @@ impl From<LockError> for CliError {
     fn from(error: LockError) -> Self {
         match error {
             LockError::Busy { .. } => Self::busy(chain(&error)),
-            LockError::Io { .. } => Self::failed("LOCK_FAILED", chain(&error)).cured_by(error.remedy()),
+            LockError::Io { .. } => Self::failed("LOCK_FAILED", chain(&error)).remedy_if(error.remedy()),
         }
     }
 }

@@ -123,7 +123,7 @@ impl CliError {
 
     /// Adds a remedy, if there is one.
     #[must_use]
-    pub(crate) fn cured_by(mut self, remedy: Option<Remedy>) -> Self {
+    pub(crate) fn remedy_if(mut self, remedy: Option<Remedy>) -> Self {
         self.remedies.extend(remedy);
         self
     }

@@ -1,7 +1,7 @@
 use super::{http, token_note, with_elsewhere};
 use crate::elsewhere;
 use crate::render;
-use crate::verb::{Args, Class, CliError, CommandContext, Render, Report, Said, Verb, chain};
+use crate::verb::{Args, Class, CliError, CommandContext, LineResult, Render, Report, Verb, chain};
 use contract::Scope;
 use contract::server_url::ServerUrl;
 use contract::text::printable;
@@ -56,7 +56,7 @@ impl Verb for LoginArgs {
                 let line = format!("already logged in as {who}{how}; --force logs in again");
                 return Ok(with_elsewhere(
                     context,
-                    Report::of(&Said { result: "already_logged_in", facts, line }),
+                    Report::of(&LineResult { result: "already_logged_in", facts, line }),
                 ));
             }
         }
@@ -76,7 +76,8 @@ impl Verb for LoginArgs {
 }
 
 fn refused(error: &LoginError) -> CliError {
-    CliError::new(error.code().unwrap_or("LOGIN_FAILED"), error.exit(), chain(error)).cured_by(error.remedy())
+    CliError::new(error.code().unwrap_or("LOGIN_FAILED"), error.exit(), chain(error))
+        .remedy_if(error.remedy())
 }
 
 /// Rows that wait under the previous scope stay there: worth a note.

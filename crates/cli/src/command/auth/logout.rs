@@ -1,5 +1,5 @@
 use super::{http, token_note, with_elsewhere};
-use crate::verb::{Args, Class, CliError, CommandContext, Report, Said, Verb, chain};
+use crate::verb::{Args, Class, CliError, CommandContext, LineResult, Report, Verb, chain};
 use contract::text::printable;
 use delivery::auth::{LogoutReport, Revoked, log_out};
 
@@ -20,7 +20,7 @@ impl Verb for LogoutArgs {
     fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
         let LogoutReport { had_session, revoked } =
             log_out(&http(context)?, !self.force).map_err(|error| {
-                CliError::new("LOGOUT_FAILED", error.exit(), chain(&error)).cured_by(error.remedy())
+                CliError::new("LOGOUT_FAILED", error.exit(), chain(&error)).remedy_if(error.remedy())
             })?;
         let (server, note) = match revoked {
             Revoked::Yes => ("revoked", None),
@@ -35,7 +35,7 @@ impl Verb for LogoutArgs {
         let (result, line) =
             if had_session { ("logged_out", "logged out") } else { ("nothing_to_do", "not logged in") };
         let facts = serde_json::json!({ "server": server, "detail": note });
-        let mut report = Report::of(&Said { result, facts, line: line.to_owned() });
+        let mut report = Report::of(&LineResult { result, facts, line: line.to_owned() });
         report.notes.extend(note.filter(|_| had_session).map(|note| printable(&note).into_owned()));
         report.notes.extend(token_note(context));
         Ok(with_elsewhere(context, report))

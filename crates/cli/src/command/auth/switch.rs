@@ -1,5 +1,5 @@
 use super::{http, with_elsewhere};
-use crate::verb::{Args, Class, CliError, CommandContext, Report, Said, Verb, chain};
+use crate::verb::{Args, Class, CliError, CommandContext, LineResult, Report, Verb, chain};
 use contract::text::printable;
 use delivery::auth::{Switched, switch_team};
 
@@ -20,7 +20,7 @@ impl Verb for SwitchArgs {
         let http = http(context)?;
         let Switched { to, changed, previous_scope, scope, .. } =
             switch_team(&http, &self.team).map_err(|error| {
-                CliError::new("SWITCH_FAILED", error.exit(), chain(&error)).cured_by(error.remedy(&http))
+                CliError::new("SWITCH_FAILED", error.exit(), chain(&error)).remedy_if(error.remedy(&http))
             })?;
         let line = if changed {
             format!("now in teamspace {} ({})", printable(&to.name), printable(&to.id))
@@ -28,7 +28,7 @@ impl Verb for SwitchArgs {
             format!("already in teamspace {} ({})", printable(&to.name), printable(&to.id))
         };
         let facts = serde_json::json!({ "team": to.id, "changed": changed, "previous_scope": previous_scope, "scope": scope });
-        let said = Said { result: if changed { "switched" } else { "nothing_to_do" }, facts, line };
+        let said = LineResult { result: if changed { "switched" } else { "nothing_to_do" }, facts, line };
         Ok(with_elsewhere(context, Report::of(&said)))
     }
 }

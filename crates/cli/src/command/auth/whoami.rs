@@ -1,4 +1,4 @@
-use crate::verb::{Args, Class, CliError, CommandContext, Report, Said, Verb};
+use crate::verb::{Args, Class, CliError, CommandContext, LineResult, Report, Verb};
 
 /// Print the e-mail address of the login
 #[derive(Debug, Args)]
@@ -21,7 +21,7 @@ impl Verb for WhoamiArgs {
                 let facts =
                     serde_json::json!({ "principal": principal, "authenticated": login.authenticated });
                 let line = contract::text::printable(&principal).into_owned();
-                Ok(Report::of(&Said { result: "ok", facts, line }))
+                Ok(Report::of(&LineResult { result: "ok", facts, line }))
             }
             // A question, not a refusal: exit 1.
             None => Err(CliError::failed("LOGGED_OUT", "not logged in").remedy(remedy)),

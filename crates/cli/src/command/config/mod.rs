@@ -8,7 +8,7 @@ mod list;
 mod set;
 mod unset;
 
-use crate::verb::{CliError, CommandContext, Render, Report, Said, Verb};
+use crate::verb::{CliError, CommandContext, LineResult, Render, Report, Verb};
 use clap::Subcommand;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use contract::text::printable;
@@ -65,7 +65,7 @@ fn change(
         (false, None) => ("nothing_to_do", format!("{name} was not set")),
     };
     let facts = json!({ "key": name, "value": typed(key, in_force.as_deref()), "changed": changed });
-    let mut report = Report::of(&Said { result, facts, line });
+    let mut report = Report::of(&LineResult { result, facts, line });
     report.notes.extend(overriding(context, key).map(|variable| override_note(key, variable)));
     Ok(report)
 }

@@ -25,7 +25,7 @@ impl Verb for RestartDaemonArgs {
             .map_err(|failure| {
                 CliError::failed("RESTART_FAILED", failure.detail.clone())
                     .fact("reason", serde_json::to_value(failure.reason).unwrap_or_default())
-                    .cured_by(failure.remedy)
+                    .remedy_if(failure.remedy)
             })?;
         Ok(Report::of(&Restarted {
             result: if outcome.started.is_some() { "restarted" } else { "stopped" },

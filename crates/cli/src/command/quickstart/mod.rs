@@ -6,14 +6,14 @@
 mod browser;
 mod failure;
 mod mission_text;
-mod stage;
+mod sandbox;
 
 use crate::render;
 use crate::verb::{Args, Class, CliError, CommandContext, Report, Verb, no_document};
 use contract::OwnerRecord;
 use failure::failed;
+use sandbox::{QuickstartSandbox, indented};
 use serde_json::Value;
-use stage::{QuickstartStage, indented};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -40,16 +40,16 @@ impl Verb for QuickstartArgs {
     fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
         let directory =
             fresh_directory(&context.directory().join(&self.dir), self.dir == Path::new(DEFAULT))?;
-        render::say(&format!(
+        render::print_text(&format!(
             "Everything happens in {}; nothing outside it is touched.\n",
             contract::text::path(&directory)
         ));
-        let mut stage = QuickstartStage::new(&directory)?;
-        let told = tell(&mut stage);
+        let mut sandbox = QuickstartSandbox::new(&directory)?;
+        let outcome = run_steps(&mut sandbox);
         // Whatever happened, nothing that was started here stays behind.
-        stage.strike();
-        told?;
-        render::say(&closing_text(&stage));
+        sandbox.stop_processes();
+        outcome?;
+        render::print_text(&closing_text(&sandbox));
         Ok(Report::silent())
     }
 }
@@ -74,140 +74,140 @@ fn fresh_directory(wanted: &Path, may_number: bool) -> Result<PathBuf, CliError>
         })
 }
 
-fn tell(stage: &mut QuickstartStage) -> Result<(), CliError> {
-    serve_and_log_in(stage)?;
-    let (slug, artifacts) = plan_a_mission(stage)?;
+fn run_steps(sandbox: &mut QuickstartSandbox) -> Result<(), CliError> {
+    serve_and_log_in(sandbox)?;
+    let (slug, artifacts) = plan_a_mission(sandbox)?;
 
-    stage.title("What waits, and whether the boundary is coherent");
-    stage.show(&["sync", "status", "--check"], 0)?;
-    let waiting = WaitingCounts::of(&stage.document(&["sync", "status", "--json"], 0)?);
-    stage.verify("events and bodies wait", waiting.events > 0 && waiting.bodies > 0)?;
+    sandbox.title("What waits, and whether the boundary is coherent");
+    sandbox.show(&["sync", "status", "--check"], 0)?;
+    let waiting = WaitingCounts::of(&sandbox.document(&["sync", "status", "--json"], 0)?);
+    sandbox.verify("events and bodies wait", waiting.events > 0 && waiting.bodies > 0)?;
 
-    break_and_cure(stage)?;
+    demonstrate_refusal(sandbox)?;
 
-    stage.title("The daemon delivers what waited");
-    let left = stage
+    sandbox.title("The daemon delivers what waited");
+    let left = sandbox
         .await_document(&["sync", "status", "--json"], |status| WaitingCounts::of(status).is_nothing())?;
-    stage.verify("nothing waits any more", WaitingCounts::of(&left).is_nothing())?;
-    stage.show(&["sync", "daemon", "stop"], 0)?;
+    sandbox.verify("nothing waits any more", WaitingCounts::of(&left).is_nothing())?;
+    sandbox.show(&["sync", "daemon", "stop"], 0)?;
 
-    stage.title("Without a daemon: one more step waits, and `sync now` delivers it");
+    sandbox.title("Without a daemon: one more step waits, and `sync now` delivers it");
     let step =
         ["agent", "status", "emit", "WP01", "--mission", &slug, "--to", "for_review", "--actor", "ada"];
     let assurances = ["--subtasks-complete", "--implementation-evidence-present"];
-    stage.show(&[&step[..], &assurances].concat(), 0)?;
-    let more = WaitingCounts::of(&stage.document(&["sync", "status", "--check", "--json"], 0)?);
-    stage.verify("it waits", more.events > 0)?;
-    let delivered = stage.show_output(&["sync", "now"], 0)?;
-    stage.verify("`sync now` reports it", delivered.stdout.contains("delivered"))?;
-    let left = WaitingCounts::of(&stage.document(&["sync", "status", "--check", "--json"], 0)?);
-    stage.verify("nothing waits any more", left.is_nothing())?;
+    sandbox.show(&[&step[..], &assurances].concat(), 0)?;
+    let more = WaitingCounts::of(&sandbox.document(&["sync", "status", "--check", "--json"], 0)?);
+    sandbox.verify("it waits", more.events > 0)?;
+    let delivered = sandbox.show_output(&["sync", "now"], 0)?;
+    sandbox.verify("`sync now` reports it", delivered.stdout.contains("delivered"))?;
+    let left = WaitingCounts::of(&sandbox.document(&["sync", "status", "--check", "--json"], 0)?);
+    sandbox.verify("nothing waits any more", left.is_nothing())?;
 
     let captured =
         WaitingCounts { events: waiting.events + more.events, bodies: waiting.bodies + more.bodies };
-    prove(stage, &captured, &artifacts)
+    prove(sandbox, &captured, &artifacts)
 }
 
-fn serve_and_log_in(stage: &mut QuickstartStage) -> Result<(), CliError> {
-    stage.title("An ingest server on loopback, with one account");
-    let data = stage.path("server");
+fn serve_and_log_in(sandbox: &mut QuickstartSandbox) -> Result<(), CliError> {
+    sandbox.title("An ingest server on loopback, with one account");
+    let data = sandbox.path("server");
     let data = data.to_string_lossy().into_owned();
     let account =
-        stage.document(&["server", "user", "add", "--data", &data, "--email", EMAIL, "--json"], 0)?;
+        sandbox.document(&["server", "user", "add", "--data", &data, "--email", EMAIL, "--json"], 0)?;
     let secret = account["approval_secret"].as_str().unwrap_or_default().to_owned();
-    stage.verify("the account has an approval secret", !secret.is_empty())?;
-    stage.serve(&data)?;
+    sandbox.verify("the account has an approval secret", !secret.is_empty())?;
+    sandbox.serve(&data)?;
 
-    stage.title("Log in: a code is shown here and approved in a browser");
-    stage.log_in(EMAIL, &secret)?;
-    stage.show(&["auth", "status"], 0)
+    sandbox.title("Log in: a code is shown here and approved in a browser");
+    sandbox.log_in(EMAIL, &secret)?;
+    sandbox.show(&["auth", "status"], 0)
 }
 
 /// A small mission in a scratch repository. Gives back its name and the documents that have to arrive.
-fn plan_a_mission(stage: &mut QuickstartStage) -> Result<(String, Vec<PathBuf>), CliError> {
-    stage.title("A scratch git repository");
-    stage.git(&["init", "--quiet", "--initial-branch=main"])?;
-    stage.git(&["config", "user.name", "Ada"])?;
-    stage.git(&["config", "user.email", EMAIL])?;
-    stage.write("repo/.kittify/.gitkeep", "")?;
-    stage.git(&["add", ".kittify"])?;
-    stage.git(&["commit", "--quiet", "-m", "start"])?;
+fn plan_a_mission(sandbox: &mut QuickstartSandbox) -> Result<(String, Vec<PathBuf>), CliError> {
+    sandbox.title("A scratch git repository");
+    sandbox.git(&["init", "--quiet", "--initial-branch=main"])?;
+    sandbox.git(&["config", "user.name", "Ada"])?;
+    sandbox.git(&["config", "user.email", EMAIL])?;
+    sandbox.write("repo/.kittify/.gitkeep", "")?;
+    sandbox.git(&["add", ".kittify"])?;
+    sandbox.git(&["commit", "--quiet", "-m", "start"])?;
 
-    stage.title("A mission: every step of it is captured");
-    let created = stage.document(&["agent", "mission", "create", "tea-timer", "--json"], 0)?;
+    sandbox.title("A mission: every step of it is captured");
+    let created = sandbox.document(&["agent", "mission", "create", "tea-timer", "--json"], 0)?;
     let slug = created["mission_slug"].as_str().unwrap_or_default().to_owned();
-    stage.verify("the mission was created", !slug.is_empty())?;
+    sandbox.verify("the mission was created", !slug.is_empty())?;
     let mission = PathBuf::from("repo/kitty-specs").join(&slug);
-    stage.edit(&mission.join("spec.md"), mission_text::SPEC)?;
-    stage.git(&["add", "kitty-specs"])?;
-    stage.git(&["commit", "--quiet", "-m", "Write the spec"])?;
-    stage.show(&["agent", "mission", "setup-plan", "--mission", &slug], 0)?;
-    stage.edit(&mission.join("plan.md"), mission_text::PLAN)?;
-    stage.show(&["agent", "mission", "setup-plan", "--mission", &slug], 0)?;
-    stage.edit(&mission.join("tasks.md"), mission_text::TASKS)?;
-    stage.edit(&mission.join("tasks/WP01-steep.md"), mission_text::WORK_PACKAGE)?;
-    stage.git(&["add", "kitty-specs"])?;
-    stage.git(&["commit", "--quiet", "-m", "Write the tasks"])?;
+    sandbox.edit(&mission.join("spec.md"), mission_text::SPEC)?;
+    sandbox.git(&["add", "kitty-specs"])?;
+    sandbox.git(&["commit", "--quiet", "-m", "Write the spec"])?;
+    sandbox.show(&["agent", "mission", "setup-plan", "--mission", &slug], 0)?;
+    sandbox.edit(&mission.join("plan.md"), mission_text::PLAN)?;
+    sandbox.show(&["agent", "mission", "setup-plan", "--mission", &slug], 0)?;
+    sandbox.edit(&mission.join("tasks.md"), mission_text::TASKS)?;
+    sandbox.edit(&mission.join("tasks/WP01-steep.md"), mission_text::WORK_PACKAGE)?;
+    sandbox.git(&["add", "kitty-specs"])?;
+    sandbox.git(&["commit", "--quiet", "-m", "Write the tasks"])?;
     for lane in ["claimed", "in_progress"] {
         let argv = ["agent", "status", "emit", "WP01", "--mission", &slug, "--to", lane, "--actor", "ada"];
-        stage.show(&argv, 0)?;
+        sandbox.show(&argv, 0)?;
     }
     let documents = ["spec.md", "plan.md", "tasks.md", "tasks/WP01-steep.md"].map(|name| mission.join(name));
     Ok((slug, documents.into()))
 }
 
 #[allow(clippy::disallowed_methods, reason = "a directory that this command created")]
-fn break_and_cure(stage: &mut QuickstartStage) -> Result<(), CliError> {
-    stage.title("A real daemon, and a boundary broken on purpose");
-    stage.show(&["sync", "daemon", "start"], 0)?;
-    let record = stage.path("home/.spec-kitty/sync/daemon/owner.json");
+fn demonstrate_refusal(sandbox: &mut QuickstartSandbox) -> Result<(), CliError> {
+    sandbox.title("A real daemon, and a boundary broken on purpose");
+    sandbox.show(&["sync", "daemon", "start"], 0)?;
+    let record = sandbox.path("home/.spec-kitty/sync/daemon/owner.json");
     let bytes = std::fs::read(&record)
         .map_err(|error| failed(format!("could not read {}: {error}", record.display())))?;
     let mut parsed =
         OwnerRecord::parse(&bytes).map_err(|error| failed(format!("the owner record is {error}")))?;
     parsed.package_version = "3.2.0rc11".to_owned();
-    render::say(&indented("(owner.json now names an older release as the daemon)"));
-    stage.write("home/.spec-kitty/sync/daemon/owner.json", &parsed.render())?;
+    render::print_text(&indented("(owner.json now names an older release as the daemon)"));
+    sandbox.write("home/.spec-kitty/sync/daemon/owner.json", &parsed.render())?;
 
-    stage.title("The refusal");
-    let refusal = stage.show_output(&["sync", "now"], 2)?;
+    sandbox.title("The refusal");
+    let refusal = sandbox.show_output(&["sync", "now"], 2)?;
     let named =
         refusal.stderr.contains("daemon_package_version") && refusal.stderr.contains("doctor restart-daemon");
-    stage.verify("the refusal names the field and its remedy", named)?;
-    let status = stage.document(&["sync", "status", "--check", "--json"], 2)?;
+    sandbox.verify("the refusal names the field and its remedy", named)?;
+    let status = sandbox.document(&["sync", "status", "--check", "--json"], 2)?;
     let field = status["mismatches"][0]["field"].as_str() == Some("daemon_package_version");
-    stage.verify("`sync status --check` agrees", field)?;
+    sandbox.verify("`sync status --check` agrees", field)?;
 
-    stage.title("The remedy");
-    stage.show(&["doctor", "restart-daemon"], 0)?;
-    stage.show(&["sync", "status", "--check"], 0)
+    sandbox.title("The remedy");
+    sandbox.show(&["doctor", "restart-daemon"], 0)?;
+    sandbox.show(&["sync", "status", "--check"], 0)
 }
 
 /// Asks the server what it has, and compares with what was captured.
 fn prove(
-    stage: &mut QuickstartStage,
+    sandbox: &mut QuickstartSandbox,
     waiting: &WaitingCounts,
     artifacts: &[PathBuf],
 ) -> Result<(), CliError> {
-    stage.title("What the server has");
-    let events = stage.ask_server("/api/v1/inspect/events")?;
+    sandbox.title("What the server has");
+    let events = sandbox.ask_server("/api/v1/inspect/events")?;
     let ids: Vec<&str> = list(&events).filter_map(|event| event["event_id"].as_str()).collect();
     let unique: BTreeSet<&str> = ids.iter().copied().collect();
-    stage.verify(
+    sandbox.verify(
         &format!("{} captured events arrived, each once", waiting.events),
         ids.len() as u64 == waiting.events && unique.len() == ids.len(),
     )?;
-    let bodies = stage.ask_server("/api/v1/inspect/bodies")?;
+    let bodies = sandbox.ask_server("/api/v1/inspect/bodies")?;
     let hashes: Vec<&str> = list(&bodies).filter_map(|body| body["content_hash"].as_str()).collect();
-    stage.verify(
+    sandbox.verify(
         &format!("{} captured bodies arrived, each once", waiting.bodies),
         hashes.len() as u64 == waiting.bodies,
     )?;
     for artifact in artifacts {
-        let hash = stage.hash(artifact)?;
+        let hash = sandbox.hash(artifact)?;
         let name = artifact.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let count = hashes.iter().filter(|known| **known == hash).count();
-        stage.verify(&format!("{name} arrived byte for byte, once"), count == 1)?;
+        sandbox.verify(&format!("{name} arrived byte for byte, once"), count == 1)?;
     }
     Ok(())
 }
@@ -233,9 +233,9 @@ impl WaitingCounts {
     }
 }
 
-fn closing_text(stage: &QuickstartStage) -> String {
-    let path = |name: &str| contract::text::path(&stage.path(name));
-    let quoted = |name: &str| contract::remedy::shell_word(&stage.path(name).to_string_lossy());
+fn closing_text(sandbox: &QuickstartSandbox) -> String {
+    let path = |name: &str| contract::text::path(&sandbox.path(name));
+    let quoted = |name: &str| contract::remedy::shell_word(&sandbox.path(name).to_string_lossy());
     format!(
         "\nEvery step was verified. The server and the daemon are stopped; everything is still there:\n\
          \x20 {}  the state root: config.toml, the scoped queue DB, the login\n\
@@ -251,7 +251,7 @@ fn closing_text(stage: &QuickstartStage) -> String {
         path("server"),
         quoted("home"),
         quoted("server"),
-        stage.server_address(),
+        sandbox.server_address(),
         quoted("repo"),
     )
 }

@@ -130,9 +130,9 @@ impl Verb for ServerArgs {
         config.access_log = (!self.quiet).then(render::log);
         config.tls = self.tls_cert.zip(self.tls_key).map(|(certificate, key)| TlsFiles { certificate, key });
         let scheme = config.scheme();
-        let ready = move |address| render::say(&format!("listening on {scheme}://{address}\n"));
+        let ready = move |address| render::print_text(&format!("listening on {scheme}://{address}\n"));
         config.on_ready = Some(Box::new(ready));
-        render::tell_failures();
+        render::log_failures();
         server::serve(config, Shutdown::new()).map_err(failed)?;
         Ok(Report::silent())
     }

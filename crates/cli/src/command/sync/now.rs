@@ -4,7 +4,7 @@ use crate::build;
 use crate::command::sync::migrate;
 use crate::command::sync::migrate::text as migration_text;
 use crate::elsewhere;
-use crate::housekeeping::{keep_house, settle_leftovers};
+use crate::housekeeping::{refresh_caches, settle_leftovers};
 use crate::interrupt::Interrupt;
 use crate::report::{PROJECTS_SHOWN, more_projects, project_name, rows};
 use crate::terminal;
@@ -56,7 +56,7 @@ impl Verb for NowArgs {
         }
         let boundary = context.patient_boundary(queue::CAPTURE_DEADLINE)?;
         let (permit, observation, migration) = permit(&boundary, context.json)?;
-        let mut notes = keep_house(context, &observation);
+        let mut notes = refresh_caches(context, &observation);
         notes.extend(settle_leftovers(context, observation.cure_permit()));
         // A report that cannot be written has to be known before anything is sent.
         let file = self.report.as_deref().map(FailureFile::open).transpose()?;
@@ -150,7 +150,7 @@ fn permit(
 
 fn failed(error: &DrainError, http: &delivery::DeliveryContext) -> CliError {
     let code = if error.exit() == ExitCode::Busy { "BUSY" } else { "DRAIN_FAILED" };
-    CliError::new(error.code().unwrap_or(code), error.exit(), chain(error)).cured_by(error.remedy(http))
+    CliError::new(error.code().unwrap_or(code), error.exit(), chain(error)).remedy_if(error.remedy(http))
 }
 
 /// Shows progress on a terminal; ends the drain after the batch in hand when the user interrupts.
@@ -165,8 +165,8 @@ impl DrainWatch {
         let held: u64 = counts.held.iter().map(|held| held.events + held.bodies).sum();
         let waiting = (counts.events + counts.bodies).saturating_sub(held);
         let bar = terminal::ProgressDisplay::new("delivering", quiet);
-        let say = bar.speaker();
-        let interrupt = Interrupt::listen(move || say(INTERRUPTED))
+        let print = bar.line_printer();
+        let interrupt = Interrupt::on_first(move || print(INTERRUPTED))
             .map_err(|error| CliError::failed("SIGNALS", chain(&error)))?;
         Ok(Self { bar, waiting, interrupt })
     }

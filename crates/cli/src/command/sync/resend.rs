@@ -106,7 +106,7 @@ fn ask(
         AskError::Queue(error) => error.into(),
         AskError::Token(error) => {
             CliError::new(error.code().unwrap_or("RECEIPTS_NOT_ASKED"), error.exit(), chain(&error))
-                .cured_by(error.remedy(&http))
+                .remedy_if(error.remedy(&http))
         }
         AskError::NotKnown | AskError::Server(_) => CliError::failed("RECEIPTS_NOT_ASKED", error.to_string()),
     })

@@ -1,7 +1,7 @@
 //! `sync share`: shows a project to another team.
 
 use super::sharing::{ask, choose_project};
-use crate::verb::{Args, Class, CliError, CommandContext, Report, Said, Verb};
+use crate::verb::{Args, Class, CliError, CommandContext, LineResult, Report, Verb};
 use contract::text::printable;
 use serde_json::json;
 
@@ -44,6 +44,6 @@ impl Verb for ShareArgs {
             "project_uuid": uuid, "team": team, "state": state,
             "active_sharer_count": created.share.active_sharer_count
         });
-        Ok(Report::of(&Said { result: "shared", facts, line }))
+        Ok(Report::of(&LineResult { result: "shared", facts, line }))
     }
 }

@@ -40,7 +40,7 @@ fn failed(error: &SharingError, http: &DeliveryContext) -> CliError {
     match error {
         SharingError::Token(error) => {
             CliError::new(error.code().unwrap_or("SERVER_NOT_ASKED"), error.exit(), chain(error))
-                .cured_by(error.remedy(http))
+                .remedy_if(error.remedy(http))
         }
         SharingError::UnknownProject => {
             CliError::failed("PROJECT_NOT_DELIVERED", error.to_string()).remedy(Remedy::Advice(

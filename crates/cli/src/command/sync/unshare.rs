@@ -1,7 +1,7 @@
 //! `sync unshare`: ends what `sync share` began.
 
 use super::sharing::{ask, choose_project};
-use crate::verb::{Args, Class, CliError, CommandContext, Report, Said, Verb};
+use crate::verb::{Args, Class, CliError, CommandContext, LineResult, Report, Verb};
 use contract::text::printable;
 use contract::wire::sharing::SHARED;
 use serde_json::json;
@@ -35,6 +35,6 @@ impl Verb for UnshareArgs {
             line.push_str("; another member of the teamspace still shares it");
         }
         let facts = json!({ "project_uuid": uuid, "team": self.team, "state": left.state });
-        Ok(Report::of(&Said { result: "left", facts, line }))
+        Ok(Report::of(&LineResult { result: "left", facts, line }))
     }
 }

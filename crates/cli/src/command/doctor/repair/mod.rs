@@ -134,7 +134,7 @@ fn damage(observation: &Observation, known: &[Fault]) -> Result<Vec<Fault>, CliE
                 let repair = identity::file_remedy::repair(path);
                 found.push(Fault::new(code, path, format!("is damaged: {finding}"), repair));
             }
-            Err(ObserveError::Fault(fault)) => found.push(identity::file_remedy::curable(*fault)),
+            Err(ObserveError::Fault(fault)) => found.push(identity::file_remedy::with_file_remedy(*fault)),
             Err(ObserveError::Busy(busy)) => return Err(busy.into()),
         }
     }

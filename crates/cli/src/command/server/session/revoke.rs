@@ -1,6 +1,6 @@
 use super::super::{AdminArgs, failed};
 use crate::report::counted;
-use crate::verb::{Args, Class, CliError, CommandContext, Report, Said, Verb};
+use crate::verb::{Args, Class, CliError, CommandContext, LineResult, Report, Verb};
 use clap::ArgGroup;
 use contract::Remedy;
 use contract::text::printable;
@@ -33,7 +33,7 @@ impl Verb for SessionRevokeArgs {
             let ended = admin.end_sessions_of(email).map_err(failed)?;
             let line = format!("revoked {}", counted(ended, "session", "sessions"));
             let facts = json!({ "email": email, "sessions": ended });
-            return Ok(Report::of(&Said { result: "revoked", facts, line }));
+            return Ok(Report::of(&LineResult { result: "revoked", facts, line }));
         }
         let id = self.id.unwrap_or_default();
         if !admin.end_session(&id).map_err(failed)? {
@@ -42,6 +42,6 @@ impl Verb for SessionRevokeArgs {
             return Err(CliError::failed("UNKNOWN_SESSION", summary).remedy(remedy));
         }
         let line = format!("revoked {}", printable(&id));
-        Ok(Report::of(&Said { result: "revoked", facts: json!({ "id": id, "sessions": 1 }), line }))
+        Ok(Report::of(&LineResult { result: "revoked", facts: json!({ "id": id, "sessions": 1 }), line }))
     }
 }

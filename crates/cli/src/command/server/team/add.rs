@@ -1,6 +1,6 @@
 use super::super::{AdminArgs, AdminLine as _, failed};
 use super::TeamView;
-use crate::verb::{Args, Class, CliError, CommandContext, Report, Said, Verb};
+use crate::verb::{Args, Class, CliError, CommandContext, LineResult, Report, Verb};
 use serde_json::json;
 
 /// Create a team without members
@@ -33,6 +33,6 @@ impl Verb for TeamAddArgs {
         let team = admin.add_team(&self.team, self.name.as_deref(), self.private).map_err(failed)?;
         let view = TeamView::of(&team);
         let line = view.line();
-        Ok(Report::of(&Said { result: "created", facts: json!({ "team": view }), line }))
+        Ok(Report::of(&LineResult { result: "created", facts: json!({ "team": view }), line }))
     }
 }

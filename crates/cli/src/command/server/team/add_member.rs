@@ -1,6 +1,6 @@
 use super::super::{AdminArgs, AdminLine as _, failed};
 use super::TeamView;
-use crate::verb::{Args, Class, CliError, CommandContext, Report, Said, Verb};
+use crate::verb::{Args, Class, CliError, CommandContext, LineResult, Report, Verb};
 use serde_json::json;
 
 /// Add an account to a team, or change its role there
@@ -30,6 +30,6 @@ impl Verb for TeamAddMemberArgs {
         let team = self.admin.open()?.add_member(&self.team, &self.email, self.owner).map_err(failed)?;
         let view = TeamView::of(&team);
         let line = view.line();
-        Ok(Report::of(&Said { result: "added", facts: json!({ "team": view }), line }))
+        Ok(Report::of(&LineResult { result: "added", facts: json!({ "team": view }), line }))
     }
 }

@@ -1,7 +1,7 @@
 use super::super::{AdminArgs, AdminLine as _, failed};
 use super::TeamView;
 use crate::report::counted;
-use crate::verb::{Args, Class, CliError, CommandContext, Report, Said, Verb};
+use crate::verb::{Args, Class, CliError, CommandContext, LineResult, Report, Verb};
 use serde_json::json;
 use server::EndedMembership;
 
@@ -38,6 +38,6 @@ impl Verb for TeamRemoveMemberArgs {
             counted(shares, "share", "shares")
         );
         let facts = json!({ "team": view, "ended": { "tokens": tokens, "shares": shares } });
-        Ok(Report::of(&Said { result: "removed", facts, line }))
+        Ok(Report::of(&LineResult { result: "removed", facts, line }))
     }
 }

@@ -1,6 +1,6 @@
 use super::super::{AdminArgs, AdminLine as _, failed};
 use super::TeamView;
-use crate::verb::{Args, Class, CliError, CommandContext, Report, Said, Verb};
+use crate::verb::{Args, Class, CliError, CommandContext, LineResult, Report, Verb};
 use serde_json::json;
 
 /// Change the display name of a team; its id stays
@@ -28,6 +28,6 @@ impl Verb for TeamRenameArgs {
         let team = self.admin.open()?.rename_team(&self.team, &self.name).map_err(failed)?;
         let view = TeamView::of(&team);
         let line = view.line();
-        Ok(Report::of(&Said { result: "renamed", facts: json!({ "team": view }), line }))
+        Ok(Report::of(&LineResult { result: "renamed", facts: json!({ "team": view }), line }))
     }
 }

@@ -1,6 +1,6 @@
 use super::super::{AdminArgs, AdminLine as _, failed};
 use super::TokenView;
-use crate::verb::{Args, Class, CliError, CommandContext, Report, Said, Verb};
+use crate::verb::{Args, Class, CliError, CommandContext, LineResult, Report, Verb};
 use serde_json::json;
 
 /// Issue a token; print it once
@@ -35,6 +35,6 @@ impl Verb for TokenAddArgs {
         let view = TokenView::of(&issued.record);
         let facts = json!({ "token_record": view, "token": issued.token.expose() });
         let line = format!("{}\ntoken, shown this once: {}", view.line(), issued.token.expose());
-        Ok(Report::of(&Said { result: "issued", facts, line }))
+        Ok(Report::of(&LineResult { result: "issued", facts, line }))
     }
 }

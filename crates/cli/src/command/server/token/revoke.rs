@@ -1,5 +1,5 @@
 use super::super::{AdminArgs, failed};
-use crate::verb::{Args, Class, CliError, CommandContext, Report, Said, Verb};
+use crate::verb::{Args, Class, CliError, CommandContext, LineResult, Report, Verb};
 use contract::Remedy;
 use contract::text::printable;
 use serde_json::json;
@@ -28,6 +28,6 @@ impl Verb for TokenRevokeArgs {
             return Err(CliError::failed("UNKNOWN_TOKEN", summary).remedy(list));
         }
         let facts = json!({ "id": self.id });
-        Ok(Report::of(&Said { result: "revoked", facts, line: format!("revoked {}", self.id) }))
+        Ok(Report::of(&LineResult { result: "revoked", facts, line: format!("revoked {}", self.id) }))
     }
 }

@@ -1,6 +1,6 @@
 use super::super::{AdminArgs, AdminLine as _, failed};
 use super::{AccountView, SECRET_NOTE};
-use crate::verb::{Args, Class, CliError, CommandContext, Report, Said, Verb};
+use crate::verb::{Args, Class, CliError, CommandContext, LineResult, Report, Verb};
 use contract::text::printable;
 use serde_json::json;
 use server::Admin;
@@ -42,6 +42,6 @@ impl Verb for UserAddArgs {
             .map_or_else(String::new, |team| format!("\ncreated the private teamspace {}", printable(team)));
         let line = format!("{}{new_team}\n{SECRET_NOTE}: {secret}", view.line());
         let facts = json!({ "account": view, "created_team": created_team, "approval_secret": secret });
-        Ok(Report::of(&Said { result: "created", facts, line }))
+        Ok(Report::of(&LineResult { result: "created", facts, line }))
     }
 }

@@ -1,6 +1,6 @@
 use super::super::{AdminArgs, AdminLine as _, failed};
 use super::{AccountView, ended_facts, ended_line};
-use crate::verb::{Args, Class, CliError, CommandContext, Report, Said, Verb};
+use crate::verb::{Args, Class, CliError, CommandContext, LineResult, Report, Verb};
 use serde_json::json;
 
 /// Disable an account; end its sessions and tokens
@@ -26,6 +26,6 @@ impl Verb for UserDisableArgs {
         let view = AccountView::of(&account);
         let line = format!("{}\n{}", view.line(), ended_line(ended));
         let facts = json!({ "account": view, "ended": ended_facts(ended) });
-        Ok(Report::of(&Said { result: "disabled", facts, line }))
+        Ok(Report::of(&LineResult { result: "disabled", facts, line }))
     }
 }

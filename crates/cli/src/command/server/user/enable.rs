@@ -1,6 +1,6 @@
 use super::super::{AdminArgs, AdminLine as _, failed};
 use super::AccountView;
-use crate::verb::{Args, Class, CliError, CommandContext, Report, Said, Verb};
+use crate::verb::{Args, Class, CliError, CommandContext, LineResult, Report, Verb};
 use serde_json::json;
 
 /// Enable a disabled account; its owner has to log in again
@@ -25,6 +25,6 @@ impl Verb for UserEnableArgs {
         let account = self.admin.open()?.enable_account(&self.email).map_err(failed)?;
         let view = AccountView::of(&account);
         let line = view.line();
-        Ok(Report::of(&Said { result: "enabled", facts: json!({ "account": view }), line }))
+        Ok(Report::of(&LineResult { result: "enabled", facts: json!({ "account": view }), line }))
     }
 }

@@ -1,6 +1,6 @@
 use super::super::{AdminArgs, failed};
 use super::{SECRET_NOTE, ended_facts, ended_line};
-use crate::verb::{Args, Class, CliError, CommandContext, Report, Said, Verb};
+use crate::verb::{Args, Class, CliError, CommandContext, LineResult, Report, Verb};
 use serde_json::json;
 
 /// Give an account a new approval secret, printed once; end its sessions and tokens
@@ -30,6 +30,6 @@ impl Verb for UserSecretArgs {
             "ended": ended_facts(replaced.ended),
         });
         let line = format!("{SECRET_NOTE}: {secret}\n{}", ended_line(replaced.ended));
-        Ok(Report::of(&Said { result: "replaced", facts, line }))
+        Ok(Report::of(&LineResult { result: "replaced", facts, line }))
     }
 }

@@ -53,7 +53,7 @@ fn failed_start(failure: &StartFailure, remedy: Option<Remedy>) -> CliError {
     let code = if unauthenticated { SAAS_SYNC_UNAUTHENTICATED } else { "DAEMON_NOT_STARTED" };
     CliError::new(code, exit, failure.to_string())
         .fact("failure", serde_json::to_value(failure).unwrap_or_default())
-        .cured_by(remedy)
+        .remedy_if(remedy)
 }
 
 /// A daemon that did not stop.

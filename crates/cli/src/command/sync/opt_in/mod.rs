@@ -140,7 +140,7 @@ fn without_account(context: &CommandContext) -> CliError {
             SAAS_SYNC_UNAUTHENTICATED,
             "not logged in: rows sealed in the queue of an account are released there",
         )
-        .cured_by(context.login().ok().map(|login| login.remedy())),
+        .remedy_if(context.login().ok().map(|login| login.remedy())),
     }
 }
 

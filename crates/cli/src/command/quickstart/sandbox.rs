@@ -1,5 +1,5 @@
-//! The stage of the quickstart: its directory, its environment, its server, and how commands are run
-//! and shown on it.
+//! The sandbox of the quickstart: its directory, its environment, its server, and how commands are run
+//! and shown in it.
 
 use super::browser;
 use super::failure::failed;
@@ -23,14 +23,14 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Interval at which an event in another process is polled.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// The stage.
+/// The sandbox.
 #[derive(Debug)]
-pub(crate) struct QuickstartStage {
+pub(crate) struct QuickstartSandbox {
     directory: PathBuf,
     executable: PathBuf,
     server: Option<Child>,
     address: String,
-    scenes: u32,
+    steps: u32,
     interrupted: Arc<AtomicBool>,
 }
 
@@ -43,7 +43,7 @@ pub(crate) struct CommandOutput {
     pub stderr: String,
 }
 
-impl QuickstartStage {
+impl QuickstartSandbox {
     /// Builds the directories.
     pub(crate) fn new(directory: &Path) -> Result<Self, CliError> {
         let executable = std::env::current_exe()
@@ -57,10 +57,10 @@ impl QuickstartStage {
             signal_hook::flag::register(signal, Arc::clone(&interrupted))
                 .map_err(|error| failed(chain(&error)))?;
         }
-        Ok(Self { directory, executable, server: None, address: String::new(), scenes: 0, interrupted })
+        Ok(Self { directory, executable, server: None, address: String::new(), steps: 0, interrupted })
     }
 
-    /// A path on the stage.
+    /// A path in the sandbox.
     pub(crate) fn path(&self, relative: impl AsRef<Path>) -> PathBuf {
         self.directory.join(relative)
     }
@@ -72,14 +72,14 @@ impl QuickstartStage {
 
     /// Prints the title of the next step.
     pub(crate) fn title(&mut self, title: &str) {
-        self.scenes += 1;
-        render::say(&format!("\n{}. {title}\n", self.scenes));
+        self.steps += 1;
+        render::print_text(&format!("\n{}. {title}\n", self.steps));
     }
 
     /// Prints a claim that holds; ends the quickstart otherwise.
     pub(crate) fn verify(&self, claim: &str, holds: bool) -> Result<(), CliError> {
         if holds {
-            render::say(&indented(&format!("verified: {claim}")));
+            render::print_text(&indented(&format!("verified: {claim}")));
             Ok(())
         } else {
             Err(failed(format!("verification failed: {claim}")))
@@ -95,8 +95,8 @@ impl QuickstartStage {
     pub(crate) fn show_output(&self, argv: &[&str], exit: i32) -> Result<CommandOutput, CliError> {
         announce(argv);
         let output = self.expect(argv, exit)?;
-        render::say(&indented(&output.stdout));
-        render::say(&indented(&output.stderr));
+        render::print_text(&indented(&output.stdout));
+        render::print_text(&indented(&output.stderr));
         Ok(output)
     }
 
@@ -126,7 +126,7 @@ impl QuickstartStage {
     }
 
     fn expect(&self, argv: &[&str], exit: i32) -> Result<CommandOutput, CliError> {
-        self.go_on()?;
+        self.check_interrupted()?;
         let mut command = self.command();
         command.args(argv).stdout(Stdio::piped()).stderr(Stdio::piped());
         let output = command.output().map_err(|error| failed(chain(&error)))?;
@@ -134,7 +134,7 @@ impl QuickstartStage {
             String::from_utf8_lossy(&output.stdout).into_owned(),
             String::from_utf8_lossy(&output.stderr).into_owned(),
         );
-        self.go_on()?;
+        self.check_interrupted()?;
         if output.status.code() == Some(exit) {
             return Ok(CommandOutput { stdout, stderr });
         }
@@ -144,17 +144,17 @@ impl QuickstartStage {
     }
 
     /// An error once the user has interrupted: what was started is then ended like after any other.
-    fn go_on(&self) -> Result<(), CliError> {
+    fn check_interrupted(&self) -> Result<(), CliError> {
         if self.interrupted.load(Ordering::SeqCst) {
             return Err(CliError::new("INTERRUPTED", ExitCode::Interrupted, "interrupted"));
         }
         Ok(())
     }
 
-    /// A command of this very binary on this stage: its own home, nothing of the user's.
+    /// A command of this very binary in this sandbox: its own home, nothing of the user's.
     fn command(&self) -> Command {
         let mut command = Command::new(&self.executable);
-        self.dress(&mut command);
+        self.set_environment(&mut command);
         command
             .env(contract::switch::VARIABLE, "1")
             // The quickstart starts its daemon by a visible command.
@@ -164,9 +164,9 @@ impl QuickstartStage {
         command
     }
 
-    /// Gives a process the home of this stage, and removes the user's settings: git configuration with identities,
+    /// Gives a process the home of this sandbox, and removes the user's settings: git configuration with identities,
     /// hooks and signatures, and our own variables but the log filter.
-    fn dress(&self, command: &mut Command) {
+    fn set_environment(&self, command: &mut Command) {
         let foreign = |name: &str| {
             ["GIT_", "SPEC_KITTY_", "SPECIFY_", "XDG_"].iter().any(|prefix| name.starts_with(prefix))
                 || name == "CI"
@@ -185,11 +185,11 @@ impl QuickstartStage {
 
     /// Runs git in the repository.
     pub(crate) fn git(&self, argv: &[&str]) -> Result<(), CliError> {
-        render::say(&format!("$ git {}\n", shown(argv)));
-        self.go_on()?;
+        render::print_text(&format!("$ git {}\n", shown(argv)));
+        self.check_interrupted()?;
         let mut command = Command::new("git");
         command.args(argv).current_dir(self.path("repo")).stdin(Stdio::null());
-        self.dress(&mut command);
+        self.set_environment(&mut command);
         let output = command.output().map_err(|error| failed(format!("git could not be run: {error}")))?;
         if output.status.success() {
             return Ok(());
@@ -198,7 +198,7 @@ impl QuickstartStage {
         Err(String::from_utf8_lossy(&output.stderr).lines().fold(error, CliError::evidence))
     }
 
-    /// Writes a file on the stage.
+    /// Writes a file in the sandbox.
     #[allow(clippy::disallowed_methods, reason = "a directory that this command created")]
     pub(crate) fn write(&self, relative: impl AsRef<Path>, text: &str) -> Result<(), CliError> {
         let path = self.path(relative);
@@ -210,11 +210,11 @@ impl QuickstartStage {
 
     /// Writes a document as an author would, and prints its name.
     pub(crate) fn edit(&self, relative: &Path, text: &str) -> Result<(), CliError> {
-        render::say(&format!("(writing {})\n", contract::text::path(relative)));
+        render::print_text(&format!("(writing {})\n", contract::text::path(relative)));
         self.write(relative, text)
     }
 
-    /// SHA-256 of a file on the stage.
+    /// SHA-256 of a file in the sandbox.
     #[allow(clippy::disallowed_methods, reason = "a directory that this command created")]
     pub(crate) fn hash(&self, relative: &Path) -> Result<String, CliError> {
         let bytes = fs_err::read(self.path(relative)).map_err(|error| failed(chain(&error)))?;
@@ -237,7 +237,7 @@ impl QuickstartStage {
         self.server = Some(child);
         let url = line.trim().rsplit(' ').next().unwrap_or_default();
         self.address = url.strip_prefix("http://").unwrap_or_default().trim_end_matches('/').to_owned();
-        render::say(&indented(&line));
+        render::print_text(&indented(&line));
         self.verify("the server prints its address", !self.address.is_empty())
     }
 
@@ -253,23 +253,23 @@ impl QuickstartStage {
         let stderr = child.0.stderr.take().map(BufReader::new);
         let mut page = None;
         for line in stderr.into_iter().flat_map(BufRead::lines).map_while(Result::ok) {
-            render::say(&indented(&line));
+            render::print_text(&indented(&line));
             let found =
                 line.split_whitespace().find(|word| word.starts_with("http") && word.contains("user_code="));
             if let Some(found) = found.filter(|_| page.is_none()) {
-                render::say(&indented(&format!("(approving it there as {email})")));
+                render::print_text(&indented(&format!("(approving it there as {email})")));
                 browser::approve(found, email, secret)?;
                 page = Some(found.to_owned());
             }
         }
         let status = wait(&mut child.0)?;
-        self.go_on()?;
+        self.check_interrupted()?;
         self.verify("the login was approved", status && page.is_some())
     }
 
     /// Asks the server as the logged-in user.
     pub(crate) fn ask_server(&self, path: &str) -> Result<Value, CliError> {
-        render::say(&format!("(GET {path}, as the logged-in user)\n"));
+        render::print_text(&format!("(GET {path}, as the logged-in user)\n"));
         let variables = [("HOME", self.path("home")), ("USERPROFILE", self.path("home"))];
         let home =
             Home::resolve(&Environment::from_pairs(variables)).map_err(|error| failed(chain(&error)))?;
@@ -280,7 +280,7 @@ impl QuickstartStage {
     }
 
     /// Ends everything that was started.
-    pub(crate) fn strike(&mut self) {
+    pub(crate) fn stop_processes(&mut self) {
         // The daemon of this sandbox, if a step failed before it was stopped.
         let _ = self
             .command()
@@ -295,7 +295,7 @@ impl QuickstartStage {
     }
 }
 
-impl Drop for QuickstartStage {
+impl Drop for QuickstartSandbox {
     fn drop(&mut self) {
         if let Some(mut server) = self.server.take() {
             let _ = server.kill();
@@ -336,7 +336,7 @@ fn wait(child: &mut Child) -> Result<bool, CliError> {
 }
 
 fn announce(argv: &[&str]) {
-    render::say(&format!("$ spec-kitty {}\n", shown(argv)));
+    render::print_text(&format!("$ spec-kitty {}\n", shown(argv)));
 }
 
 fn shown(argv: &[&str]) -> String {
