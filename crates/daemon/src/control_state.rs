@@ -139,7 +139,7 @@ impl ControlState {
     }
 
     /// Something happened just now.
-    pub(crate) fn stir(&self) {
+    pub(crate) fn mark_active(&self) {
         self.state().quiet_since = Some(Instant::now());
     }
 

@@ -27,7 +27,7 @@ pub struct Deliverer {
     /// Drains that failed in a row: decides how long the next pause is.
     failures: u32,
     /// Identity of the legacy queue DB whose counts were cached last.
-    pinned: Option<FileIdentity>,
+    cached_legacy: Option<FileIdentity>,
 }
 
 impl Deliverer {
@@ -39,7 +39,7 @@ impl Deliverer {
             build: build.clone(),
             identity,
             failures: 0,
-            pinned: None,
+            cached_legacy: None,
         }
     }
 
@@ -116,20 +116,20 @@ impl Deliverer {
 
     /// Stores the counts of the legacy queue DB in the scoped one, so that no gate has to scan it
     /// (contract section 3). After a failure the next gate scans.
-    fn pin_legacy_counts(&mut self) {
+    fn cache_legacy_counts(&mut self) {
         let Ok(metadata) = std::fs::metadata(self.home.legacy_queue()) else { return };
         let found = file::file_identity(&metadata);
-        if self.pinned == Some(found) {
+        if self.cached_legacy == Some(found) {
             return;
         }
-        let pinned = match self.boundary().cure_permit() {
+        let cached = match self.boundary().cure_permit() {
             Ok(Some(permit)) if *permit.scope() == self.identity.scope => {
                 Cure::open(&permit).and_then(|mut cure| cure.write_pin()).is_ok()
             }
             Ok(_) | Err(_) => false,
         };
-        if pinned {
-            self.pinned = Some(found);
+        if cached {
+            self.cached_legacy = Some(found);
         }
     }
 }
@@ -178,7 +178,7 @@ impl Drain for Deliverer {
                 DrainOutcome::ScopeChanged { now: Some(permit.scope().shown()) }
             }
             Ok(permit) => {
-                self.pin_legacy_counts();
+                self.cache_legacy_counts();
                 self.deliver(permit, stop)
             }
             Err(PreflightError::Refused(result)) => DrainOutcome::Refused {

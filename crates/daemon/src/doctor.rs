@@ -12,7 +12,7 @@
 //!
 //! Invariants. An orphan record is removed under the owner lock. Only the proven holder of the lock is signalled. A
 //! daemon of the reference is asked over its own port, after it repeated its token; otherwise its files are
-//! quarantined, and its process is left alone.
+//! moved aside, and its process is left alone.
 
 use crate::control::wire::ShutdownCause;
 use crate::lifecycle::{DaemonState, StopOutcome, observe_status, stop};
@@ -152,7 +152,7 @@ pub fn orphan_daemons(home: &Home, verdict: &Verdict, treatment: Treatment) -> O
 /// A finding, with the fix that its treatment applies.
 struct FoundDaemon {
     finding: DaemonFinding,
-    cure: DaemonFix,
+    fix: DaemonFix,
 }
 
 enum DaemonFix {
@@ -180,7 +180,7 @@ fn detect(home: &Home, verdict: &Verdict) -> Vec<FoundDaemon> {
                 end_command: None,
                 action: CleanupAction::None,
             },
-            cure: DaemonFix::ClearRecord,
+            fix: DaemonFix::ClearRecord,
         });
     }
     if let Some(seen) = &verdict.facts().stray
@@ -194,9 +194,9 @@ fn detect(home: &Home, verdict: &Verdict) -> Vec<FoundDaemon> {
 
 fn judge_stray(home: &Home, stray: ReferencePeer, copied: bool) -> FoundDaemon {
     // The daemon of another home is not asked anything.
-    let voice = if copied { PeerIdentity::OfOtherHome } else { stray.identify(home) };
+    let identity = if copied { PeerIdentity::OfOtherHome } else { stray.identify(home) };
     let state_file = contract::text::path(&home.state_file());
-    let (class, detail, cure) = match voice {
+    let (class, detail, fix) = match identity {
         PeerIdentity::Itself => {
             let detail = format!("{state_file} names a live daemon that the owner record does not name");
             (CleanupClass::SafeAuto, detail, DaemonFix::StopStray(stray.clone()))
@@ -205,7 +205,7 @@ fn judge_stray(home: &Home, stray: ReferencePeer, copied: bool) -> FoundDaemon {
             let detail = format!("{state_file} names the daemon of the home that this one was copied from");
             (CleanupClass::SafeAuto, detail, DaemonFix::RemoveStateFile)
         }
-        PeerIdentity::Stranger | PeerIdentity::Mute => {
+        PeerIdentity::OtherProcess | PeerIdentity::Unresponsive => {
             let detail =
                 format!("{state_file} names a live daemon that cannot be authenticated over its port");
             (CleanupClass::OperatorRequired, detail, DaemonFix::MoveFilesAside)
@@ -214,7 +214,7 @@ fn judge_stray(home: &Home, stray: ReferencePeer, copied: bool) -> FoundDaemon {
     FoundDaemon {
         finding: DaemonFinding {
             kind: DaemonFindingKind::StrayDaemon,
-            orphan_kind: (voice == PeerIdentity::OfOtherHome).then_some(OrphanKind::CopiedHome),
+            orphan_kind: (identity == PeerIdentity::OfOtherHome).then_some(OrphanKind::CopiedHome),
             class,
             pid: i64::from(stray.pid),
             port: stray.port,
@@ -224,7 +224,7 @@ fn judge_stray(home: &Home, stray: ReferencePeer, copied: bool) -> FoundDaemon {
                 .then(|| system::process::end_command(stray.pid)),
             action: CleanupAction::None,
         },
-        cure,
+        fix,
     }
 }
 
@@ -237,7 +237,7 @@ fn wedged(home: &Home, verdict: &Verdict) -> Option<FoundDaemon> {
         match reference.identify(home) {
             PeerIdentity::Itself => return None,
             PeerIdentity::OfOtherHome => return Some(served_elsewhere(home, &reference)),
-            PeerIdentity::Stranger | PeerIdentity::Mute => {}
+            PeerIdentity::OtherProcess | PeerIdentity::Unresponsive => {}
         }
         return Some(FoundDaemon {
             finding: DaemonFinding {
@@ -252,7 +252,7 @@ fn wedged(home: &Home, verdict: &Verdict) -> Option<FoundDaemon> {
                 end_command: Some(system::process::end_command(reference.pid)),
                 action: CleanupAction::None,
             },
-            cure: DaemonFix::MoveFilesAside,
+            fix: DaemonFix::MoveFilesAside,
         });
     }
     let status = observe_status(home);
@@ -271,7 +271,7 @@ fn wedged(home: &Home, verdict: &Verdict) -> Option<FoundDaemon> {
             end_command: None,
             action: CleanupAction::None,
         },
-        cure: DaemonFix::KillHolder,
+        fix: DaemonFix::KillHolder,
     })
 }
 
@@ -290,17 +290,17 @@ fn served_elsewhere(home: &Home, reference: &ReferencePeer) -> FoundDaemon {
             end_command: None,
             action: CleanupAction::None,
         },
-        cure: DaemonFix::RemoveReferenceFiles(reference.pid),
+        fix: DaemonFix::RemoveReferenceFiles(reference.pid),
     }
 }
 
 impl FoundDaemon {
     fn treat(self, home: &Home, treatment: Treatment) -> DaemonFinding {
-        let Self { finding, cure } = self;
+        let Self { finding, fix } = self;
         let action = match (treatment, finding.class) {
             (Treatment::Look, _) | (_, CleanupClass::NeverTouch) => CleanupAction::None,
             (Treatment::Fix, CleanupClass::OperatorRequired) => CleanupAction::NeedsForce,
-            (Treatment::Fix | Treatment::Force, _) => cure.apply(home),
+            (Treatment::Fix | Treatment::Force, _) => fix.apply(home),
         };
         DaemonFinding { action, ..finding }
     }

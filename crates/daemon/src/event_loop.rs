@@ -58,7 +58,7 @@ impl EventLoop {
     }
 
     /// Runs until there is a reason to stop, then finishes the current batch and releases the home.
-    pub(crate) fn live(mut self) -> Stop {
+    pub(crate) fn run(mut self) -> Stop {
         // The first turn at once: rows may have waited for a daemon.
         let mut events = LoopEvents::default();
         let why = loop {
@@ -71,7 +71,7 @@ impl EventLoop {
             }
             events = self.control.collect(self.schedule.sleep(now));
         };
-        self.leave(why)
+        self.shut_down(why)
     }
 
     /// One turn at `now`: handles events and due timers. A reason ends the loop.
@@ -85,7 +85,7 @@ impl EventLoop {
             return Some(why);
         }
         if events.nudged {
-            self.stir(now);
+            self.mark_active(now);
             self.again = true;
         }
         let Due { check, sweep } = self.schedule.take_due(now);
@@ -153,9 +153,9 @@ impl EventLoop {
         self.drain.as_mut().is_some_and(|drain| drain.observe_pending() == PendingRows::Nothing)
     }
 
-    fn stir(&mut self, now: Instant) {
-        self.schedule.stir(now);
-        self.control.stir();
+    fn mark_active(&mut self, now: Instant) {
+        self.schedule.mark_active(now);
+        self.control.mark_active();
     }
 
     fn start_drain(&mut self) {
@@ -183,7 +183,7 @@ impl EventLoop {
         self.drain = drain;
         self.log_once(outcome.to_string());
         if outcome.made_progress() {
-            self.stir(now);
+            self.mark_active(now);
         }
         self.schedule.retry_at(outcome.retry_after().map(|pause| now + pause));
         let why = match &outcome {
@@ -207,7 +207,7 @@ impl EventLoop {
     }
 
     /// Finishes the current batch within the shutdown timeout, then releases the home.
-    fn leave(self, why: StopReason) -> Stop {
+    fn shut_down(self, why: StopReason) -> Stop {
         self.control.begin_stop();
         self.stop_drain.raise();
         self.log.line(&format!("stopping: {}", why.because()));

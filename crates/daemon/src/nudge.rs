@@ -43,14 +43,14 @@ pub enum FollowUp {
     /// No daemon runs, and none was started.
     LeftAlone {
         /// Reason.
-        why: Restraint,
+        why: NoStartReason,
     },
 }
 
 /// Reason why no daemon was started.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "why", rename_all = "snake_case")]
-pub enum Restraint {
+pub enum NoStartReason {
     /// `sync.background_daemon = "manual"`.
     Manual,
     /// A continuous integration job.
@@ -76,9 +76,9 @@ pub fn follow_up(
     launcher: &Launcher,
     own_version: &str,
 ) -> FollowUp {
-    let restraint = restraint(config, environment, launcher);
+    let no_start_reason = no_start_reason(config, environment, launcher);
     match nudge(home) {
-        Some(Ok((answer, client))) => match &restraint {
+        Some(Ok((answer, client))) => match &no_start_reason {
             None if is_newer(own_version, &answer.package_version) => {
                 replace(home, launcher, own_version, answer, client)
             }
@@ -87,30 +87,32 @@ pub fn follow_up(
             None => spawn(home, launcher),
             Some(_) => FollowUp::Unanswered,
         },
-        Some(Err(Unreached::Refused(detail))) => FollowUp::LeftAlone { why: Restraint::Failed { detail } },
-        Some(Err(Unreached::Mute)) | None => match probe(&home.owner_lock()) {
+        Some(Err(Unreached::Refused(detail))) => {
+            FollowUp::LeftAlone { why: NoStartReason::Failed { detail } }
+        }
+        Some(Err(Unreached::Unresponsive)) | None => match probe(&home.owner_lock()) {
             Ok(LockProbe::Held) => FollowUp::Unanswered,
-            Ok(LockProbe::Free) => match restraint {
+            Ok(LockProbe::Free) => match no_start_reason {
                 Some(why) => FollowUp::LeftAlone { why },
                 None => spawn(home, launcher),
             },
-            Err(error) => FollowUp::LeftAlone { why: Restraint::Failed { detail: error.to_string() } },
+            Err(error) => FollowUp::LeftAlone { why: NoStartReason::Failed { detail: error.to_string() } },
         },
     }
 }
 
 /// Setting that keeps a command of this environment from starting a daemon by itself.
-fn restraint(config: &Config, environment: &Environment, launcher: &Launcher) -> Option<Restraint> {
+fn no_start_reason(config: &Config, environment: &Environment, launcher: &Launcher) -> Option<NoStartReason> {
     let set = |name: &str| contract::switch::is_on(environment.text(name).as_deref());
     if launcher.is_nested() {
-        Some(Restraint::Nested)
+        Some(NoStartReason::Nested)
     } else if set(names::SPEC_KITTY_NO_DAEMON) {
-        Some(Restraint::NoDaemon)
+        Some(NoStartReason::NoDaemon)
     } else if set(names::CI) {
-        Some(Restraint::ContinuousIntegration)
+        Some(NoStartReason::ContinuousIntegration)
     } else {
         match config.background_daemon {
-            BackgroundDaemon::Manual => Some(Restraint::Manual),
+            BackgroundDaemon::Manual => Some(NoStartReason::Manual),
             BackgroundDaemon::Auto => None,
         }
     }
@@ -119,7 +121,7 @@ fn restraint(config: &Config, environment: &Environment, launcher: &Launcher) ->
 /// Reason why the daemon was not nudged.
 enum Unreached {
     /// It does not answer.
-    Mute,
+    Unresponsive,
     /// Nothing may be asked or started: another home shares the lock.
     Refused(String),
 }
@@ -135,7 +137,7 @@ fn nudge(home: &Home) -> Option<Result<(NudgeAnswer, ControlFile), Unreached>> {
         Err(_) => return None,
     };
     let answer = ControlClient::connect(&control, PATIENCE).and_then(|mut client| client.nudge());
-    Some(answer.map(|answer| (answer, control)).map_err(|_| Unreached::Mute))
+    Some(answer.map(|answer| (answer, control)).map_err(|_| Unreached::Unresponsive))
 }
 
 fn is_newer(ours: &str, theirs: &str) -> bool {
@@ -155,9 +157,11 @@ fn replace(
     let cause = ShutdownCause::NewerVersion { version: own_version.to_owned() };
     match ControlClient::connect(&control, PATIENCE).and_then(|mut client| client.shut_down(cause)) {
         // The new one waits for the shutdown of the old one.
-        Ok(_) => match launcher.start_unheard() {
+        Ok(_) => match launcher.start_without_report() {
             Ok(pid) => FollowUp::Replaced { pid, old_version: answer.package_version },
-            Err(failure) => FollowUp::LeftAlone { why: Restraint::Failed { detail: failure.to_string() } },
+            Err(failure) => {
+                FollowUp::LeftAlone { why: NoStartReason::Failed { detail: failure.to_string() } }
+            }
         },
         Err(_) => FollowUp::Unanswered,
     }
@@ -165,10 +169,10 @@ fn replace(
 
 fn spawn(home: &Home, launcher: &Launcher) -> FollowUp {
     if !StartRateLimit::of(&home.daemon_dir()).take(Timestamp::now()) {
-        return FollowUp::LeftAlone { why: Restraint::BudgetSpent };
+        return FollowUp::LeftAlone { why: NoStartReason::BudgetSpent };
     }
-    match launcher.start_unheard() {
+    match launcher.start_without_report() {
         Ok(pid) => FollowUp::Spawned { pid },
-        Err(failure) => FollowUp::LeftAlone { why: Restraint::Failed { detail: failure.to_string() } },
+        Err(failure) => FollowUp::LeftAlone { why: NoStartReason::Failed { detail: failure.to_string() } },
     }
 }

@@ -152,7 +152,7 @@ impl Claim {
                 }
                 Some(OrphanKind::Dead | OrphanKind::OtherProgram | OrphanKind::ExecutableMissing) => {
                     remove_if_there(&facts.record_path)?;
-                    self.outlive(record, patience);
+                    self.settle_predecessor(record, patience);
                     self.clear_files_of_other_home(&facts)
                 }
             },
@@ -174,7 +174,7 @@ impl Claim {
 
     /// Waits a little for the process of an old record of ours, which has released the lock and may be
     /// ending, and notes the end of its run.
-    fn outlive(&self, record: &OwnerRecord, patience: Duration) {
+    fn settle_predecessor(&self, record: &OwnerRecord, patience: Duration) {
         let Some(instance) = &record.instance else { return };
         if instance.lock.is_some()
             && let Some(process) = holder::find_recorded(record)

@@ -28,9 +28,9 @@ use system::process::ProcessHandle;
 use zeroize::Zeroizing;
 
 /// Time for one answer.
-const ANSWER: Duration = Duration::from_secs(2);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// Time for a daemon to end after it agreed; the reference sends what it has first.
-const END: Duration = Duration::from_secs(15);
+const END_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A daemon of the reference, as a file of our home describes it.
 #[derive(Clone)]
@@ -54,9 +54,9 @@ pub(crate) enum PeerIdentity {
     /// The daemon of the file; it serves another home.
     OfOtherHome,
     /// Another process.
-    Stranger,
+    OtherProcess,
     /// No answer in time; also when the file names no port or no token.
-    Mute,
+    Unresponsive,
 }
 
 /// Reason why a reference daemon was not stopped.
@@ -64,10 +64,10 @@ pub(crate) enum PeerIdentity {
 pub(crate) enum NotStopped {
     /// It does not answer.
     #[error("it does not answer")]
-    Mute,
+    Unresponsive,
     /// Another process answers at its port.
     #[error("another process answers at its port")]
-    Stranger,
+    OtherProcess,
     /// It serves another home, from which this one was copied.
     #[error("it serves another home, from which this one was copied")]
     OfOtherHome,
@@ -76,7 +76,7 @@ pub(crate) enum NotStopped {
     Refused,
     /// It agreed and is still there.
     #[error("it accepted the stop request and is still running")]
-    Lingers,
+    StillRunning,
 }
 
 /// The live reference daemon that the owner record names; none when the record is an orphan.
@@ -178,11 +178,11 @@ impl Health<'_> {
 impl ReferencePeer {
     /// Identifies the process that listens at its port.
     pub(crate) fn identify(&self, home: &Home) -> PeerIdentity {
-        let (Some(port), Some(token)) = (self.port, &self.token) else { return PeerIdentity::Mute };
+        let (Some(port), Some(token)) = (self.port, &self.token) else { return PeerIdentity::Unresponsive };
         let answer = match ask(port, "GET", "/api/health", b"") {
             Ok(Some(answer)) => answer,
-            Ok(None) => return PeerIdentity::Stranger,
-            Err(_) => return PeerIdentity::Mute,
+            Ok(None) => return PeerIdentity::OtherProcess,
+            Err(_) => return PeerIdentity::Unresponsive,
         };
         let body = Zeroizing::new(answer.body);
         match contract::json::read_object::<Health<'_>>(&body) {
@@ -193,7 +193,7 @@ impl ReferencePeer {
             {
                 if health.names_other_home(home) { PeerIdentity::OfOtherHome } else { PeerIdentity::Itself }
             }
-            Ok(_) | Err(_) => PeerIdentity::Stranger,
+            Ok(_) | Err(_) => PeerIdentity::OtherProcess,
         }
     }
 
@@ -202,10 +202,12 @@ impl ReferencePeer {
         match self.identify(home) {
             PeerIdentity::Itself => {}
             PeerIdentity::OfOtherHome => return Err(NotStopped::OfOtherHome),
-            PeerIdentity::Stranger => return Err(NotStopped::Stranger),
-            PeerIdentity::Mute => return Err(NotStopped::Mute),
+            PeerIdentity::OtherProcess => return Err(NotStopped::OtherProcess),
+            PeerIdentity::Unresponsive => return Err(NotStopped::Unresponsive),
         }
-        let (Some(port), Some(token)) = (self.port, &self.token) else { return Err(NotStopped::Mute) };
+        let (Some(port), Some(token)) = (self.port, &self.token) else {
+            return Err(NotStopped::Unresponsive);
+        };
         // The handle is taken before the request to stop: afterwards the pid may be reused.
         let handle = ProcessHandle::open(self.pid).ok();
         // A document of one string always serialises.
@@ -214,18 +216,18 @@ impl ReferencePeer {
         match ask(port, "POST", "/api/shutdown", &body) {
             Ok(Some(answer)) if answer.status == 200 => {}
             Ok(_) => return Err(NotStopped::Refused),
-            Err(_) => return Err(NotStopped::Mute),
+            Err(_) => return Err(NotStopped::Unresponsive),
         }
         match handle {
-            Some(handle) if !handle.wait(END) => Err(NotStopped::Lingers),
+            Some(handle) if !handle.wait(END_TIMEOUT) => Err(NotStopped::StillRunning),
             Some(_) | None => Ok(()),
         }
     }
 }
 
 fn ask(port: u16, method: &str, path: &str, body: &[u8]) -> io::Result<Option<ControlResponse>> {
-    let deadline = Instant::now() + ANSWER;
-    let mut stream = TcpStream::connect_timeout(&(Ipv4Addr::LOCALHOST, port).into(), ANSWER)?;
+    let deadline = Instant::now() + ANSWER_TIMEOUT;
+    let mut stream = TcpStream::connect_timeout(&(Ipv4Addr::LOCALHOST, port).into(), ANSWER_TIMEOUT)?;
     let request = http::render_request(
         method,
         path,

@@ -88,7 +88,7 @@ pub fn run(
         Ok(Begun { event_loop, server, ready }) => {
             reporter.send(&StartReport::Ready(ready.clone()));
             on_ready(&ready);
-            let stop = event_loop.live();
+            let stop = event_loop.run();
             drop(server);
             Ok(stop)
         }

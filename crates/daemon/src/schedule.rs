@@ -84,7 +84,7 @@ impl Schedule {
     }
 
     /// Something was captured, asked for or delivered.
-    pub(crate) fn stir(&mut self, now: Instant) {
+    pub(crate) fn mark_active(&mut self, now: Instant) {
         self.quiet_since = now;
     }
 
@@ -152,7 +152,7 @@ mod tests {
         let mut schedule = Schedule::new(Timing::SPAWNED, start);
         assert!(!schedule.is_idle(start + seconds(899)));
         assert!(schedule.is_idle(start + seconds(900)));
-        schedule.stir(start + seconds(800));
+        schedule.mark_active(start + seconds(800));
         assert!(!schedule.is_idle(start + seconds(900)));
         let patient = Schedule::new(Timing::FOREGROUND, start);
         assert!(!patient.is_idle(start + seconds(1_000_000)));

@@ -70,7 +70,7 @@ impl Launcher {
     ///
     /// # Errors
     /// The program could not be started.
-    pub(crate) fn start_unheard(&self) -> Result<u32, StartFailure> {
+    pub(crate) fn start_without_report(&self) -> Result<u32, StartFailure> {
         Ok(self.spawn(Stdio::null())?.id())
     }
 

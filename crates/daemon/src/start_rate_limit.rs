@@ -13,7 +13,7 @@ use system::private_file;
 
 /// Automatic starts within [`WINDOW`].
 pub(crate) const LIMIT: usize = 5;
-/// The window of the budget.
+/// The window of the rate limit.
 const WINDOW: Duration = Duration::from_secs(600);
 const MAX_BYTES: u64 = 4 * 1024;
 
@@ -35,14 +35,14 @@ impl AutomaticStarts {
     }
 }
 
-/// The budget of one home.
+/// Rate limit of automatic starts of one home.
 #[derive(Clone, Debug)]
 pub(crate) struct StartRateLimit {
     path: PathBuf,
 }
 
 impl StartRateLimit {
-    /// The budget kept in `daemon_dir`.
+    /// The rate limit kept in `daemon_dir`.
     pub(crate) fn of(daemon_dir: &Path) -> Self {
         Self { path: daemon_dir.join("starts") }
     }
@@ -94,30 +94,30 @@ mod tests {
     #[test]
     fn sixth_start_in_ten_minutes_is_refused() {
         let home = tempfile::tempdir().expect("a directory");
-        let budget = StartRateLimit::of(&home.path().join("daemon"));
+        let rate_limit = StartRateLimit::of(&home.path().join("daemon"));
         for second in 0..5 {
-            assert!(budget.take(at(1_000 + second)), "start {second}");
+            assert!(rate_limit.take(at(1_000 + second)), "start {second}");
         }
-        assert!(!budget.take(at(1_010)));
-        let starts = budget.observe(at(1_010));
+        assert!(!rate_limit.take(at(1_010)));
+        let starts = rate_limit.observe(at(1_010));
         assert!(starts.are_spent() && starts.recent == 5, "{starts:?}");
-        assert!(!budget.take(at(1_599)));
-        assert!(budget.take(at(1_600)), "the first start has left the window");
-        assert!(!budget.take(at(1_600)));
+        assert!(!rate_limit.take(at(1_599)));
+        assert!(rate_limit.take(at(1_600)), "the first start has left the window");
+        assert!(!rate_limit.take(at(1_600)));
     }
 
     #[test]
     fn damage_and_a_clock_set_back_block_nothing_for_ever() {
         let home = tempfile::tempdir().expect("a directory");
-        let budget = StartRateLimit::of(home.path());
+        let rate_limit = StartRateLimit::of(home.path());
         for content in
             ["\u{fffd}\nnot a number\n-5\n", "9999999999\n9999999999\n9999999999\n9999999999\n9999999999\n"]
         {
             std::fs::write(home.path().join("starts"), content).expect("written");
-            assert!(budget.take(at(1_000)), "{content:?}");
+            assert!(rate_limit.take(at(1_000)), "{content:?}");
         }
         std::fs::remove_file(home.path().join("starts")).expect("removed");
         std::fs::create_dir(home.path().join("starts")).expect("a directory");
-        assert!(!budget.take(at(1_000)), "what cannot be counted is not spent");
+        assert!(!rate_limit.take(at(1_000)), "what cannot be counted is not spent");
     }
 }

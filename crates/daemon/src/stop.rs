@@ -58,7 +58,7 @@ pub enum StopReason {
 impl StopReason {
     /// Whether a service manager should run the daemon again: no stop was requested. A daemon
     /// that took its place may retire for idleness; a foreground daemon does not.
-    pub fn wants_successor(&self) -> bool {
+    pub fn should_restart(&self) -> bool {
         match self {
             Self::Restarted
             | Self::NewerVersion { .. }

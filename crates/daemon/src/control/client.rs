@@ -27,7 +27,7 @@ pub enum ControlError {
     },
     /// The port is open and does not answer in time.
     #[error("127.0.0.1:{port} does not answer")]
-    Mute {
+    Unresponsive {
         /// The port.
         port: u16,
     },
@@ -201,7 +201,7 @@ fn classify(source: io::Error, port: u16) -> ControlError {
         | io::ErrorKind::WouldBlock
         | io::ErrorKind::UnexpectedEof
         | io::ErrorKind::ConnectionReset
-        | io::ErrorKind::BrokenPipe => ControlError::Mute { port },
+        | io::ErrorKind::BrokenPipe => ControlError::Unresponsive { port },
         _ => ControlError::Io { port, source },
     }
 }

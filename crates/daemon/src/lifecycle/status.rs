@@ -19,12 +19,12 @@ use std::time::{Duration, Instant};
 use system::lock::{LockProbe, probe};
 
 /// Time for the daemon to answer.
-const PATIENCE: Duration = Duration::from_secs(2);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// Time for an ending process to release the owner lock.
-const DYING: Duration = Duration::from_millis(50);
+const RELEASE_TIMEOUT: Duration = Duration::from_millis(50);
 /// Time for a daemon that answers to write its record, and how often it is looked for.
-const RECORDED: Duration = Duration::from_millis(50);
-const LOOK: Duration = Duration::from_millis(5);
+const RECORD_TIMEOUT: Duration = Duration::from_millis(50);
+const PROBE_INTERVAL: Duration = Duration::from_millis(5);
 
 /// The state of the daemon of one home.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -206,7 +206,7 @@ impl DaemonStatus {
             }
         };
         self.port = Some(control.port);
-        match ControlClient::connect(&control, PATIENCE).and_then(|mut client| client.status()) {
+        match ControlClient::connect(&control, ANSWER_TIMEOUT).and_then(|mut client| client.status()) {
             Ok(report) => {
                 self.state = DaemonState::Running;
                 self.pid = Some(i64::from(report.pid));
@@ -214,7 +214,7 @@ impl DaemonStatus {
                 self.package_version = Some(report.package_version.clone());
                 self.started_at = Some(report.started_at.clone());
                 self.report = Some(report);
-                if !is_of_ours(reading) && !has_record_within(home, RECORDED) {
+                if !is_of_ours(reading) && !has_record_within(home, RECORD_TIMEOUT) {
                     self.detail = Some(
                         "running, but the owner record is missing or belongs to another process".to_owned(),
                     );
@@ -222,12 +222,12 @@ impl DaemonStatus {
                 }
             }
             // A dying process releases its port before its lock.
-            Err(_) if becomes_free(home, DYING) => *self = observe_status(home),
-            Err(error) => self.judge_mute(home, reading, &control, &error),
+            Err(_) if becomes_free(home, RELEASE_TIMEOUT) => *self = observe_status(home),
+            Err(error) => self.judge_unresponsive(home, reading, &control, &error),
         }
     }
 
-    fn judge_mute(
+    fn judge_unresponsive(
         &mut self,
         home: &Home,
         reading: &OwnerReading,
@@ -276,7 +276,7 @@ fn has_record_within(home: &Home, patience: Duration) -> bool {
         if Instant::now() >= deadline {
             return false;
         }
-        std::thread::sleep(LOOK);
+        std::thread::sleep(PROBE_INTERVAL);
     }
 }
 

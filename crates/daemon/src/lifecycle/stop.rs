@@ -18,19 +18,19 @@ use system::lock::{LockProbe, observe_lock, probe};
 use system::process::{HandleError, ProcessHandle, Signal};
 
 /// Time for the daemon to answer.
-const ANSWER: Duration = Duration::from_secs(2);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// Time for a daemon that agreed: its shutdown and a little more.
-const AGREED: Duration = Duration::from_secs(14);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(14);
 /// Time for a daemon that got a signal and may not be able to act on it.
-const SIGNALLED: Duration = Duration::from_secs(5);
+const SIGNAL_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time for the holder of the lock to write its record: a daemon that starts or ends holds it without.
-const NAMELESS: Duration = Duration::from_secs(2);
+const RECORD_TIMEOUT: Duration = Duration::from_secs(2);
 /// Time for a process that has released the lock to end, and for a lock to follow its process.
-const LINGERING: Duration = Duration::from_secs(2);
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Longest time that a stop retries while other commands start daemons.
-const REPLACED: Duration = Duration::from_secs(20);
+const RETRY_TIMEOUT: Duration = Duration::from_secs(20);
 /// Interval at which the lock is probed where the process cannot be watched.
-const LOOK: Duration = Duration::from_millis(20);
+const PROBE_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Way in which a daemon was ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -193,13 +193,16 @@ pub fn stop(home: &Home, cause: &ShutdownCause, force: bool) -> Result<StopOutco
             Ok(()) => Ok(None),
             Err(error) => Err(StopFailure::Reference { pid: reference.pid, detail: error.to_string() }),
         },
-        Err(why @ (NotStopped::Mute | NotStopped::Stranger | NotStopped::Refused | NotStopped::Lingers)) => {
-            Err(StopFailure::Reference { pid: reference.pid, detail: why.to_string() })
-        }
+        Err(
+            why @ (NotStopped::Unresponsive
+            | NotStopped::OtherProcess
+            | NotStopped::Refused
+            | NotStopped::StillRunning),
+        ) => Err(StopFailure::Reference { pid: reference.pid, detail: why.to_string() }),
     });
     let reference = reference.transpose()?.flatten();
     let mut ours = if held { stop_named_holder(home, cause, force)? } else { None };
-    let deadline = Instant::now() + REPLACED;
+    let deadline = Instant::now() + RETRY_TIMEOUT;
     // Another starter may start one meanwhile. A restart deals with that itself.
     while *cause == ShutdownCause::Stop && ours.is_some() && is_held(home)? {
         if Instant::now() >= deadline {
@@ -251,10 +254,12 @@ type Gone = (Option<i64>, Ended);
 /// Stops the holder of the lock once it can be identified. It cannot be before it has written record and control
 /// file, and after it has removed them.
 fn stop_named_holder(home: &Home, cause: &ShutdownCause, force: bool) -> Result<Option<Gone>, StopFailure> {
-    let deadline = Instant::now() + NAMELESS;
+    let deadline = Instant::now() + RECORD_TIMEOUT;
     loop {
         match stop_holder(home, cause, force) {
-            Err(StopFailure::Starting | StopFailure::Unproven { .. }) if becomes_free(home, LOOK) => {
+            Err(StopFailure::Starting | StopFailure::Unproven { .. })
+                if becomes_free(home, PROBE_INTERVAL) =>
+            {
                 return Ok(None);
             }
             Err(StopFailure::Starting | StopFailure::Unproven { .. }) if Instant::now() < deadline => {}
@@ -281,28 +286,28 @@ fn stop_holder(home: &Home, cause: &ShutdownCause, force: bool) -> Result<Gone, 
     let proven = proven.or_else(|| Holder::prove(home, record.as_deref()?, asked.as_ref().ok()));
     let recorded = record.as_ref().map(|record| record.pid);
     match (asked, proven) {
-        (Ok(answer), Some(holder)) if holder.wait(AGREED) => {
-            left(home, instance.as_deref(), i64::from(answer.pid), Ended::Asked)
+        (Ok(answer), Some(holder)) if holder.wait(SHUTDOWN_TIMEOUT) => {
+            confirm_released(home, instance.as_deref(), i64::from(answer.pid), Ended::Asked)
         }
-        (Ok(answer), None) if is_left(home, instance.as_deref(), AGREED) => {
+        (Ok(answer), None) if wait_for_release(home, instance.as_deref(), SHUTDOWN_TIMEOUT) => {
             // Not known to be the holder, so only waited for.
             if let Ok(process) = ProcessHandle::open(answer.pid) {
-                let _ = process.wait(LINGERING);
+                let _ = process.wait(RELEASE_TIMEOUT);
             }
             Ok((Some(i64::from(answer.pid)), Ended::Asked))
         }
         (_, Some(holder)) if force => {
             end(&holder, Signal::Kill, recorded)?;
-            left(home, instance.as_deref(), recorded.unwrap_or_default(), Ended::Killed)
+            confirm_released(home, instance.as_deref(), recorded.unwrap_or_default(), Ended::Killed)
         }
         (Ok(answer), _) => Err(StopFailure::StillStopping { pid: Some(i64::from(answer.pid)) }),
         (Err(_), Some(_)) if suspended => Err(StopFailure::Suspended { pid: recorded.unwrap_or_default() }),
         (Err(_), Some(holder)) => {
             end(&holder, Signal::Terminate, recorded)?;
-            left(home, instance.as_deref(), recorded.unwrap_or_default(), Ended::Signalled)
+            confirm_released(home, instance.as_deref(), recorded.unwrap_or_default(), Ended::Signalled)
         }
         // It may have ended while we looked.
-        (Err(_), None) if becomes_free(home, LOOK) => Ok((recorded, Ended::Asked)),
+        (Err(_), None) if becomes_free(home, PROBE_INTERVAL) => Ok((recorded, Ended::Asked)),
         (Err(detail), None) => {
             Err(StopFailure::Unproven { pid: observe_lock_holder(home).map(i64::from), detail })
         }
@@ -319,22 +324,22 @@ fn ask(
         Ok(None) => return Err("there is no control file".to_owned()),
         Err(error) => return Err(error.to_string()),
     };
-    ControlClient::connect(&control, ANSWER)
+    ControlClient::connect(&control, ANSWER_TIMEOUT)
         .and_then(|mut client| client.shut_down(cause.clone()))
         .map_err(|error| error.to_string())
 }
 
 fn end(holder: &Holder, signal: Signal, pid: Option<i64>) -> Result<(), StopFailure> {
     match holder.signal(signal) {
-        Ok(()) | Err(HandleError::Gone) if holder.wait(SIGNALLED) => Ok(()),
+        Ok(()) | Err(HandleError::Gone) if holder.wait(SIGNAL_TIMEOUT) => Ok(()),
         Ok(()) | Err(HandleError::Gone) => Err(StopFailure::Wedged { pid: pid.unwrap_or_default() }),
         Err(error) => Err(StopFailure::Unproven { pid, detail: error.to_string() }),
     }
 }
 
 /// The process is gone; a stop succeeds only when the lock is, too. A child of it may still hold it.
-fn left(home: &Home, instance: Option<&str>, pid: i64, how: Ended) -> Result<Gone, StopFailure> {
-    if is_left(home, instance, LINGERING) {
+fn confirm_released(home: &Home, instance: Option<&str>, pid: i64, how: Ended) -> Result<Gone, StopFailure> {
+    if wait_for_release(home, instance, RELEASE_TIMEOUT) {
         return Ok((Some(pid), how));
     }
     let detail = format!("process {pid} is gone, and the lock is still held");
@@ -343,12 +348,12 @@ fn left(home: &Home, instance: Option<&str>, pid: i64, how: Ended) -> Result<Gon
 
 /// Waits at most `patience` until `instance` holds the owner lock no more, where no process can be watched:
 /// the lock is free, or another run has written its control file.
-fn is_left(home: &Home, instance: Option<&str>, patience: Duration) -> bool {
+fn wait_for_release(home: &Home, instance: Option<&str>, patience: Duration) -> bool {
     let deadline = Instant::now() + patience;
     while Instant::now() < deadline {
         let other = ControlFile::read(&home.control_file())
             .is_ok_and(|now| now.is_some_and(|now| Some(now.instance_id.as_str()) != instance));
-        if other || becomes_free(home, LOOK) {
+        if other || becomes_free(home, PROBE_INTERVAL) {
             return true;
         }
     }
@@ -365,6 +370,6 @@ pub(super) fn becomes_free(home: &Home, patience: Duration) -> bool {
         if Instant::now() >= deadline {
             return false;
         }
-        std::thread::sleep(LOOK);
+        std::thread::sleep(PROBE_INTERVAL);
     }
 }

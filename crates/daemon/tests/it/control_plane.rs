@@ -207,7 +207,7 @@ fn impostor_at_the_port_never_hears_the_token() {
         errors.push(ControlClient::connect(&control, PATIENCE).map(|_| ()).expect_err("an impostor"));
     }
     assert!(matches!(errors[0], ControlError::Impostor { .. }), "{errors:?}");
-    assert!(matches!(errors[3], ControlError::Mute { .. }), "{errors:?}");
+    assert!(matches!(errors[3], ControlError::Unresponsive { .. }), "{errors:?}");
     assert!(!contains(&impostor.join().unwrap(), token.hex().as_bytes()));
     assert!(matches!(
         ControlClient::connect(&control, PATIENCE).map(|_| ()).expect_err("no daemon"),

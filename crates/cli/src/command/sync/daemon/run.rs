@@ -68,7 +68,7 @@ impl Verb for DaemonRunArgs {
 
 /// The end of a daemon in the foreground. Its exit code tells a service manager whether to run it again.
 fn ended(why: &StopReason) -> Report {
-    let exit = if why.wants_successor() { ExitCode::Failed } else { ExitCode::Ok };
+    let exit = if why.should_restart() { ExitCode::Failed } else { ExitCode::Ok };
     let report = Report { exit, ..Report::silent() };
     report.note(format!("the daemon ended because {}", why.because()))
 }
