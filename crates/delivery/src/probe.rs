@@ -3,7 +3,7 @@
 //! For doctors and status pages, only when a person asks. Never refreshes a token, so that asking changes
 //! nothing on this machine.
 
-use crate::classify::{ErrorText, ServerStopReason, judge_silence};
+use crate::classify::{ErrorText, ServerStopReason, judge_send_error};
 use crate::context::DeliveryContext;
 use crate::http::documents::HealthDocument;
 use crate::http::{Bearer, HttpAnswer, HttpRequest};
@@ -110,12 +110,12 @@ pub(crate) fn ask_health(
     let request = HttpRequest { bearer, timeout: TIMEOUT, ..HttpRequest::get(SYNC_HEALTH) };
     match context.client.send(server, &request) {
         Ok(answer) => (Some(answer.status), judge_health(&answer)),
-        Err(error) => (None, Reachability::Unreachable(judge_silence(&error).detail)),
+        Err(error) => (None, Reachability::Unreachable(judge_send_error(&error).detail)),
     }
 }
 
 fn judge_health(answer: &HttpAnswer) -> Reachability {
-    let words = || ErrorText::of(answer).sentence(answer.status);
+    let error_text = || ErrorText::of(answer).sentence(answer.status);
     match answer.status {
         200 => match answer.document::<HealthDocument>() {
             Ok(HealthDocument(document)) => {
@@ -131,12 +131,12 @@ fn judge_health(answer: &HttpAnswer) -> Reachability {
             Err(_) => Reachability::NotASyncServer("HTTP 200 without a health document".to_owned()),
         },
         // The page of a portal or a proxy is not about the server or the login.
-        401 | 403 if answer.is_foreign() => Reachability::NotASyncServer(words()),
+        401 | 403 if answer.is_foreign() => Reachability::NotASyncServer(error_text()),
         401 => Reachability::LoginNeeded,
-        403 => Reachability::Forbidden(words()),
-        412 | 426 => Reachability::ContractSkew(words()),
-        408 | 429 | 500..=599 => Reachability::Troubled(words()),
-        _ => Reachability::NotASyncServer(words()),
+        403 => Reachability::Forbidden(error_text()),
+        412 | 426 => Reachability::ContractSkew(error_text()),
+        408 | 429 | 500..=599 => Reachability::Troubled(error_text()),
+        _ => Reachability::NotASyncServer(error_text()),
     }
 }
 

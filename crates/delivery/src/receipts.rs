@@ -1,6 +1,6 @@
 //! Receipt check: delivered rows that a server no longer has. Sends ids, no rows.
 
-use crate::classify::{ErrorText, judge_silence};
+use crate::classify::{ErrorText, judge_send_error};
 use crate::context::DeliveryContext;
 use crate::http::{HttpRequest, Payload};
 use crate::token_source::{TokenError, TokenSource};
@@ -86,7 +86,7 @@ fn ask(
         ..HttpRequest::post(RECEIPTS, Payload::Json(&json))
     };
     let answer = tokens.send(context, &request)?;
-    let answer = answer.map_err(|error| AskError::Server(judge_silence(&error).detail))?;
+    let answer = answer.map_err(|error| AskError::Server(judge_send_error(&error).detail))?;
     let states: ReceiptsAnswer = match answer.status {
         200 => answer.document().map_err(|error| AskError::Server(error.to_string()))?,
         404 | 405 => return Err(AskError::NotKnown),

@@ -1,7 +1,7 @@
 //! Sharing a project with a team, ending that, and deleting a project from the server. Names projects and
 //! teams, sends no row.
 
-use crate::classify::{ErrorText, judge_silence};
+use crate::classify::{ErrorText, judge_send_error};
 use crate::context::DeliveryContext;
 use crate::http::{HttpAnswer, HttpRequest, NotOfProtocol, Payload, ProtocolDocument};
 use crate::token_source::{TokenError, TokenSource};
@@ -102,7 +102,7 @@ impl<'a> Sharing<'a> {
             }
         };
         let answer = self.tokens.send(self.context, &request)?;
-        let answer = answer.map_err(|error| SharingError::Failed(judge_silence(&error).detail))?;
+        let answer = answer.map_err(|error| SharingError::Failed(judge_send_error(&error).detail))?;
         judge(&answer)
     }
 }
@@ -115,17 +115,17 @@ fn request(project_uuid: &str, team: &str) -> Vec<u8> {
 }
 
 fn judge<T: for<'d> ProtocolDocument<'d>>(answer: &HttpAnswer) -> Result<T, SharingError> {
-    let words = || ErrorText::of(answer).sentence(answer.status);
+    let error_text = || ErrorText::of(answer).sentence(answer.status);
     let error_code = || Some(answer.object()?.get("error_code")?.as_str()?.to_owned());
     match answer.status {
         200 | 201 => {
             answer.document().map_err(|error: NotOfProtocol| SharingError::Failed(error.to_string()))
         }
-        _ if answer.is_foreign() => Err(SharingError::Failed(words())),
+        _ if answer.is_foreign() => Err(SharingError::Failed(error_text())),
         401 => Err(TokenError::Ended.into()),
         404 if error_code().as_deref() == Some(code::UNKNOWN_PROJECT) => Err(SharingError::UnknownProject),
         404 | 405 => Err(SharingError::NotKnown),
-        400..=499 if answer.status != 429 => Err(SharingError::Refused(words())),
-        _ => Err(SharingError::Failed(words())),
+        400..=499 if answer.status != 429 => Err(SharingError::Refused(error_text())),
+        _ => Err(SharingError::Failed(error_text())),
     }
 }

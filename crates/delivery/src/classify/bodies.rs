@@ -36,11 +36,11 @@ pub fn judge_body(answer: &HttpAnswer, content_hash: &str) -> BodyJudgement {
         }
         _ => {}
     }
-    let words = ErrorText::of(answer);
+    let error_text = ErrorText::of(answer);
     let reject = |reason: &'static str, category: Category| {
-        BodyJudgement::Rejected(RowRejection { reason, detail: words.sentence(answer.status), category })
+        BodyJudgement::Rejected(RowRejection { reason, detail: error_text.sentence(answer.status), category })
     };
-    match judge_whole(answer, &words) {
+    match judge_whole(answer, &error_text) {
         Whole::Refresh => BodyJudgement::Refresh,
         Whole::Forbidden(stop) if stop.reason == ServerStopReason::ProjectForbidden => {
             BodyJudgement::StopProject(stop)
@@ -48,20 +48,20 @@ pub fn judge_body(answer: &HttpAnswer, content_hash: &str) -> BodyJudgement {
         Whole::Forbidden(stop) => BodyJudgement::Stop(stop),
         Whole::TooLarge(_) => reject("too_large", Category::OversizedEvent),
         Whole::BadRequest => reject("rejected", Category::SchemaMismatch),
-        Whole::NotFound => match words.error.as_deref() {
+        Whole::NotFound => match error_text.error.as_deref() {
             Some(NAMESPACE_NOT_FOUND) => reject(NAMESPACE_NOT_FOUND, Category::Unknown),
             Some(INDEX_ENTRY_NOT_FOUND) => BodyJudgement::Later(INDEX_ENTRY_NOT_FOUND.to_owned()),
             // Not of this protocol: a proxy, or an address that is no sync server.
-            _ if words.is_about_the_route() => BodyJudgement::Stop(ServerStop {
+            _ if error_text.is_about_the_route() => BodyJudgement::Stop(ServerStop {
                 reason: ServerStopReason::NoSuchRoute,
-                detail: words.sentence(answer.status),
+                detail: error_text.sentence(answer.status),
                 asked: None,
             }),
-            _ => BodyJudgement::Later(words.sentence(answer.status)),
+            _ => BodyJudgement::Later(error_text.sentence(answer.status)),
         },
         // A body is judged alone, so an unknown refusal is about this body.
         Whole::Stop(stop) if stop.reason == ServerStopReason::UnexpectedStatus && answer.status >= 400 => {
-            reject("rejected", words.category())
+            reject("rejected", error_text.category())
         }
         Whole::Stop(stop) => BodyJudgement::Stop(stop),
     }

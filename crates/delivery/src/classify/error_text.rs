@@ -180,7 +180,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn words(status: u16, body: Value) -> ErrorText {
+    fn error_text(status: u16, body: Value) -> ErrorText {
         ErrorText::of(&HttpAnswer::from_parts(status, None, body.to_string().into_bytes()))
     }
 
@@ -202,17 +202,19 @@ mod tests {
 
     #[test]
     fn code_is_believed_before_prose() {
-        let said =
-            words(403, json!({"error": "invalid field", "category": "direct_ingress_missing_private_team"}));
+        let said = error_text(
+            403,
+            json!({"error": "invalid field", "category": "direct_ingress_missing_private_team"}),
+        );
         assert_eq!(said.category(), Category::MissingPrivateTeam);
-        assert!(words(400, json!({"error_code": "sync_batch_too_large"})).is_too_large());
+        assert!(error_text(400, json!({"error_code": "sync_batch_too_large"})).is_too_large());
     }
 
     #[test]
     fn long_or_structured_text_is_bounded_and_kept() {
-        let said = words(400, json!({"error": "x".repeat(10_000)}));
+        let said = error_text(400, json!({"error": "x".repeat(10_000)}));
         assert!(said.text().unwrap().chars().count() <= LONGEST + 3);
-        let structured = words(422, json!({"detail": [{"loc": ["body"], "msg": "no"}]}));
+        let structured = error_text(422, json!({"detail": [{"loc": ["body"], "msg": "no"}]}));
         assert!(structured.sentence(422).contains("\"msg\":\"no\""));
         assert_eq!(
             ErrorText::of(&HttpAnswer::from_parts(502, None, b"<html>".to_vec())).sentence(502),

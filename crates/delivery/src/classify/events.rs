@@ -63,11 +63,11 @@ pub fn judge_batch(ids: &[&str], answer: &HttpAnswer) -> BatchJudgement {
     if (200..300).contains(&answer.status) {
         return judge_results(ids, answer);
     }
-    let words = ErrorText::of(answer);
+    let error_text = ErrorText::of(answer);
     let alone = |reason: &'static str, category: Category| {
-        BatchJudgement::Refused(RowRejection { reason, detail: words.sentence(answer.status), category })
+        BatchJudgement::Refused(RowRejection { reason, detail: error_text.sentence(answer.status), category })
     };
-    match judge_whole(answer, &words) {
+    match judge_whole(answer, &error_text) {
         Whole::Refresh => BatchJudgement::Refresh,
         Whole::Forbidden(stop) if stop.reason == super::ServerStopReason::ProjectForbidden => {
             BatchJudgement::StopProject(stop)
@@ -75,14 +75,14 @@ pub fn judge_batch(ids: &[&str], answer: &HttpAnswer) -> BatchJudgement {
         Whole::Forbidden(stop) | Whole::Stop(stop) => BatchJudgement::Stop(stop),
         Whole::NotFound => BatchJudgement::Stop(ServerStop {
             reason: super::ServerStopReason::NoSuchRoute,
-            detail: words.sentence(answer.status),
+            detail: error_text.sentence(answer.status),
             asked: None,
         }),
         Whole::TooLarge(_) if ids.len() == 1 => alone("too_large", Category::OversizedEvent),
         Whole::TooLarge(limits) => BatchJudgement::Split { too_large: true, limits },
-        Whole::BadRequest => match judge_details(ids, &words) {
+        Whole::BadRequest => match judge_details(ids, &error_text) {
             Some(judgement) => judgement,
-            None if ids.len() == 1 => alone("rejected", words.category()),
+            None if ids.len() == 1 => alone("rejected", error_text.category()),
             None => BatchJudgement::Split { too_large: false, limits: IngressLimits::default() },
         },
     }
@@ -149,8 +149,8 @@ fn merge(before: ItemVerdict, now: ItemVerdict) -> ItemVerdict {
 
 /// A 400 that names the rows it is about: those are parked and the others sent again without them.
 /// Rows are matched by id alone; positions are not believed. Nothing when it names none of ours.
-fn judge_details(ids: &[&str], words: &ErrorText) -> Option<BatchJudgement> {
-    let details = words.body()?.get("details")?;
+fn judge_details(ids: &[&str], error_text: &ErrorText) -> Option<BatchJudgement> {
+    let details = error_text.body()?.get("details")?;
     // A list, or a text that holds one.
     let parsed: Value;
     let list = match details {
@@ -164,7 +164,7 @@ fn judge_details(ids: &[&str], words: &ErrorText) -> Option<BatchJudgement> {
     for item in list {
         let Some(id) = item.get("event_id").and_then(Value::as_str) else { continue };
         let text = ["error", "reason", "message"].into_iter().find_map(|key| item.get(key)?.as_str());
-        let text = text.map(bounded).or_else(|| words.text()).unwrap_or_else(|| "HTTP 400".to_owned());
+        let text = text.map(bounded).or_else(|| error_text.text()).unwrap_or_else(|| "HTTP 400".to_owned());
         named.entry(id).or_insert(text);
     }
     let verdicts: Vec<ItemVerdict> = ids

@@ -161,23 +161,23 @@ enum Whole {
     NotFound,
 }
 
-fn judge_whole(answer: &HttpAnswer, words: &ErrorText) -> Whole {
+fn judge_whole(answer: &HttpAnswer, error_text: &ErrorText) -> Whole {
     let stop = |reason: ServerStopReason| ServerStop {
         reason,
-        detail: words.sentence(answer.status),
+        detail: error_text.sentence(answer.status),
         asked: asked(answer),
     };
     match answer.status {
         401 => Whole::Refresh,
         // The page of a proxy, which decides nothing about a project.
         403 if answer.is_foreign() => Whole::Stop(stop(ServerStopReason::UnusableAnswer)),
-        403 if words.is_about_the_team() => Whole::Forbidden(stop(ServerStopReason::TeamForbidden)),
+        403 if error_text.is_about_the_team() => Whole::Forbidden(stop(ServerStopReason::TeamForbidden)),
         403 => Whole::Forbidden(stop(ServerStopReason::ProjectForbidden)),
         412 | 426 => Whole::Stop(stop(ServerStopReason::ContractSkew)),
         429 => Whole::Stop(stop(ServerStopReason::Throttled)),
         408 | 500..=599 => Whole::Stop(stop(ServerStopReason::ServerError)),
-        413 => Whole::TooLarge(words.limits()),
-        400..=499 if words.is_too_large() => Whole::TooLarge(words.limits()),
+        413 => Whole::TooLarge(error_text.limits()),
+        400..=499 if error_text.is_too_large() => Whole::TooLarge(error_text.limits()),
         400 | 422 => Whole::BadRequest,
         404 => Whole::NotFound,
         405 | 410 => Whole::Stop(stop(ServerStopReason::NoSuchRoute)),
@@ -197,7 +197,7 @@ pub(crate) fn asked(answer: &HttpAnswer) -> Option<RequestedPause> {
 }
 
 /// Judges a request without an answer.
-pub(crate) fn judge_silence(error: &SendError) -> ServerStop {
+pub(crate) fn judge_send_error(error: &SendError) -> ServerStop {
     let reason = match error {
         SendError::Unreachable { .. } | SendError::Tls { .. } => ServerStopReason::Unreachable,
         SendError::TimedOut { .. } | SendError::Interrupted { .. } => ServerStopReason::NoAnswer,

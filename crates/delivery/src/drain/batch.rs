@@ -41,7 +41,7 @@ impl Piece {
 /// Batches that are on their way, oldest first: each of another project, and together no more than one request may
 /// hold.
 #[derive(Default)]
-pub(super) struct Flights(VecDeque<Flight>);
+pub(super) struct InFlight(VecDeque<Flight>);
 
 struct Flight {
     batch: Arc<ReadyBatch>,
@@ -57,7 +57,7 @@ enum Sending {
 /// At most so many requests are on their way at once.
 pub(crate) const AT_ONCE: usize = 4;
 
-impl Flights {
+impl InFlight {
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -96,7 +96,7 @@ impl Flights {
     }
 
     /// Waits for the answer to the oldest; nothing when none is on its way.
-    pub(super) fn land(&mut self) -> Option<(Arc<ReadyBatch>, Result<HttpAnswer, SendError>)> {
+    pub(super) fn await_oldest(&mut self) -> Option<(Arc<ReadyBatch>, Result<HttpAnswer, SendError>)> {
         let Flight { batch, sending } = self.0.pop_front()?;
         let sent = match sending {
             Sending::Thread(thread) => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),

@@ -4,7 +4,7 @@
 //! at once if it is of another project, and small. A batch of which the server does not take every event is cut up and
 //! settled before anything else leaves.
 
-use super::batch::{AcceptedBatch, Answered, Flights, Piece, ReadyBatch};
+use super::batch::{AcceptedBatch, Answered, InFlight, Piece, ReadyBatch};
 use super::exchange::{batch_request, unauthorized};
 use super::report::Failure;
 use super::sent::batch_spans;
@@ -35,17 +35,17 @@ fn are_enough(accepted: &[AcceptedBatch]) -> bool {
 
 impl DrainRun<'_> {
     pub(super) fn send_events(&mut self) -> Result<(), DrainEnd> {
-        let (mut flights, mut accepted) = (Flights::default(), Vec::new());
-        let ended = self.send_batches(&mut flights, &mut accepted);
+        let (mut in_flight, mut accepted) = (InFlight::default(), Vec::new());
+        let ended = self.send_batches(&mut in_flight, &mut accepted);
         // Whatever ended it, the answers in hand and those still to come are recorded.
-        let landed = self.land_rest(&mut flights, &mut accepted);
+        let landed = self.await_rest(&mut in_flight, &mut accepted);
         let recorded = self.record_accepted(&mut accepted);
         ended.and(landed).and(recorded)
     }
 
     fn send_batches(
         &mut self,
-        flights: &mut Flights,
+        in_flight: &mut InFlight,
         accepted: &mut Vec<AcceptedBatch>,
     ) -> Result<(), DrainEnd> {
         let mut next: Option<ReadyBatch> = None;
@@ -66,8 +66,8 @@ impl DrainRun<'_> {
             let batch = match ahead {
                 Some(batch) => batch,
                 // Nothing more may leave beside what is on its way.
-                None if !flights.is_empty() => {
-                    self.land(flights, accepted)?;
+                None if !in_flight.is_empty() => {
+                    self.await_oldest(in_flight, accepted)?;
                     continue;
                 }
                 None => {
@@ -76,8 +76,8 @@ impl DrainRun<'_> {
                     batch
                 }
             };
-            if !flights.have_room_for(&batch, self.pace.room()) {
-                next = self.land(flights, accepted)?.then_some(batch);
+            if !in_flight.have_room_for(&batch, self.sizing.room()) {
+                next = self.await_oldest(in_flight, accepted)?.then_some(batch);
                 continue;
             }
             let bearer = self.tokens.bearer()?;
@@ -90,18 +90,18 @@ impl DrainRun<'_> {
             if is_ahead && !self.is_as_read(&batch)? {
                 continue;
             }
-            if !batch.whole.size.fits(self.pace.room()) {
+            if !batch.whole.size.fits(self.sizing.room()) {
                 self.record_accepted(accepted)?;
                 self.send_pieces(&batch, None)?;
                 continue;
             }
             let (team_id, client) = (self.team_id.clone(), self.context.client.clone());
             let destination = self.tokens.destination().clone();
-            flights.start(batch, client.is_concurrent(), move |packed| {
+            in_flight.start(batch, client.is_concurrent(), move |packed| {
                 let request = HttpRequest { bearer: Some(&bearer), ..batch_request(packed, &team_id) };
                 client.send(&destination, &request)
             });
-            next = self.work_ahead(flights, accepted)?;
+            next = self.work_ahead(in_flight, accepted)?;
         }
     }
 
@@ -123,8 +123,12 @@ impl DrainRun<'_> {
 
     /// Waits for the oldest answer that is awaited, and uses it. False: a batch that was read meanwhile must be read
     /// again, because the answer may have changed what leaves next.
-    fn land(&mut self, flights: &mut Flights, accepted: &mut Vec<AcceptedBatch>) -> Result<bool, DrainEnd> {
-        let Some((batch, sent)) = flights.land() else { return Ok(true) };
+    fn await_oldest(
+        &mut self,
+        in_flight: &mut InFlight,
+        accepted: &mut Vec<AcceptedBatch>,
+    ) -> Result<bool, DrainEnd> {
+        let Some((batch, sent)) = in_flight.await_oldest() else { return Ok(true) };
         let team_id = self.team_id.clone();
         let request = batch_request(&batch.whole.packed, &team_id);
         let Some(answer) = self.answer_of(sent, request, batch.version)? else { return Ok(false) };
@@ -147,12 +151,12 @@ impl DrainRun<'_> {
     }
 
     /// Waits for the answers that are still awaited when a drain ends, and uses what they say of single rows.
-    fn land_rest(
+    fn await_rest(
         &mut self,
-        flights: &mut Flights,
+        in_flight: &mut InFlight,
         accepted: &mut Vec<AcceptedBatch>,
     ) -> Result<(), DrainEnd> {
-        while let Some((batch, sent)) = flights.land() {
+        while let Some((batch, sent)) = in_flight.await_oldest() {
             self.report.requests += 1;
             let Ok(answer) = sent else { continue };
             let judgement = Answered::of(batch.events.iter(), &answer).judgement;
@@ -173,7 +177,7 @@ impl DrainRun<'_> {
     /// that is awaited.
     fn work_ahead(
         &mut self,
-        flights: &Flights,
+        in_flight: &InFlight,
         accepted: &mut Vec<AcceptedBatch>,
     ) -> Result<Option<ReadyBatch>, DrainEnd> {
         if are_enough(accepted) {
@@ -182,7 +186,7 @@ impl DrainRun<'_> {
         if self.event_streak.is_probing() {
             return Ok(None);
         }
-        let unrecorded = accepted.iter().map(|accepted| &*accepted.batch).chain(flights.batches());
+        let unrecorded = accepted.iter().map(|accepted| &*accepted.batch).chain(in_flight.batches());
         self.skip.set_under_way(unrecorded.flat_map(|batch| &batch.events).map(|event| event.row));
         let next = self.read_batch();
         self.skip.set_under_way(std::iter::empty());
@@ -211,7 +215,7 @@ impl DrainRun<'_> {
         if self.event_streak.is_probing() {
             return BatchLimits { rows: 1, bytes: 1 };
         }
-        let room = self.pace.room();
+        let room = self.sizing.room();
         let bytes = room.bytes.saturating_sub(FRAME_BYTES);
         BatchLimits { rows: room.events, bytes: (bytes - bytes / 16).max(1) }
     }
@@ -220,7 +224,7 @@ impl DrainRun<'_> {
     /// decisions are others than those of the batch. `answered` is the answer to the whole batch, if it was sent.
     fn send_pieces(&mut self, batch: &ReadyBatch, mut answered: Option<Answered>) -> Result<(), DrainEnd> {
         let sizes: Vec<usize> = batch.events.iter().map(|event| event.data.len()).collect();
-        let room = if answered.is_some() { batch.whole.size } else { self.pace.room() };
+        let room = if answered.is_some() { batch.whole.size } else { self.sizing.room() };
         let mut pieces = BatchSplitter::plan(&sizes, room.events, room.bytes, FRAME_BYTES, 1);
         while let Some(piece) = pieces.next_piece() {
             let sent: Vec<&OutgoingEvent> = piece.iter().filter_map(|at| batch.events.get(*at)).collect();
@@ -250,7 +254,7 @@ impl DrainRun<'_> {
                 }
                 BatchJudgement::Split { too_large, limits } => {
                     if too_large {
-                        self.pace.shrink(request.size, limits);
+                        self.sizing.shrink(request.size, limits);
                     }
                     pieces.split(&piece);
                 }
@@ -273,7 +277,7 @@ impl DrainRun<'_> {
     /// An answer about a row shows that the server takes rows, and parks those that were refused before it.
     fn observe(&mut self, is_success: bool, verdicts: &[ItemVerdict]) -> Result<(), DrainEnd> {
         if is_success && verdicts.iter().any(is_accepted) {
-            self.pace.grow();
+            self.sizing.grow();
         }
         if is_success && verdicts.iter().any(|verdict| *verdict != ItemVerdict::Unanswered) {
             self.take(Kind::Event)?;

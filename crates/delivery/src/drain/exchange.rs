@@ -2,7 +2,7 @@
 
 use super::sent::{pack, question_of, read_states};
 use super::{DrainEnd, DrainRun, unix_now};
-use crate::classify::{ErrorText, ServerStop, ServerStopReason, judge_silence};
+use crate::classify::{ErrorText, ServerStop, ServerStopReason, judge_send_error};
 use crate::http::documents::HealthDocument;
 use crate::http::{Bearer, HttpAnswer, HttpRequest, Payload, SendError};
 use crate::plan::read_health_limits;
@@ -76,7 +76,7 @@ impl DrainRun<'_> {
 
     fn receive(&mut self, sent: Result<HttpAnswer, SendError>) -> Result<HttpAnswer, DrainEnd> {
         self.report.requests += 1;
-        let answer = sent.map_err(|error| DrainEnd::Server(judge_silence(&error)))?;
+        let answer = sent.map_err(|error| DrainEnd::Server(judge_send_error(&error)))?;
         // A page of another login, such as a portal's, is not about ours.
         if answer.status == 401 && answer.is_foreign() {
             return Err(DrainEnd::Server(unusable_answer(401)));
@@ -126,7 +126,7 @@ impl DrainRun<'_> {
                 Ok(HealthDocument(document)) => {
                     self.protocol_seen = true;
                     let document = document.into();
-                    self.pace.learn(read_health_limits(&document));
+                    self.sizing.learn(read_health_limits(&document));
                     if let Some(answers) = read_states(&document, &asked) {
                         self.report.server_rewound = self.outbox.record_answers(&asked, &answers)?;
                     }

@@ -27,7 +27,7 @@ pub use report::{
     BodiesWaiting, DrainReport, DrainStopped, Failure, RowTally, StoppedBy, StoppedProject, failure_report,
 };
 
-use streak::{End, Next, Refused, Streak, everything_refused};
+use streak::{RefusalStep, Refused, Streak, StreakEnd, everything_refused};
 
 use crate::backoff::{plan_asked, plan_delay, plan_rest};
 use crate::classify::{RequestedPause, ServerStop, ServerStopReason};
@@ -158,7 +158,7 @@ pub fn drain(
                 tokens,
                 outbox,
                 team_id: permit.team_id().to_owned(),
-                pace: BatchSizing::new(RequestLimits::UNADVERTISED),
+                sizing: BatchSizing::new(RequestLimits::UNADVERTISED),
                 limits_known: false,
                 had_deadline: deadline.is_some(),
                 skip: SkipSet::default(),
@@ -195,7 +195,7 @@ struct DrainRun<'a> {
     tokens: TokenSource<'a>,
     outbox: Outbox,
     team_id: String,
-    pace: BatchSizing,
+    sizing: BatchSizing,
     limits_known: bool,
     had_deadline: bool,
     skip: SkipSet,
@@ -277,15 +277,15 @@ impl DrainRun<'_> {
         // Left alone for the rest of the drain, or parked.
         self.skip.skip_row(refused.row);
         match self.streak(kind).refuse(refused.clone()) {
-            Next::Park => self.park_refused(kind, vec![refused]),
-            Next::GoOn => Ok(()),
-            Next::ProbeAnother => {
+            RefusalStep::Park => self.park_refused(kind, vec![refused]),
+            RefusalStep::GoOn => Ok(()),
+            RefusalStep::ProbeAnother => {
                 for row in self.streak(kind).passed().to_vec() {
                     self.skip.skip_row(row);
                 }
                 Ok(())
             }
-            Next::Stop => Err(DrainEnd::Server(self.streak(kind).stop(&refused.rejection.detail))),
+            RefusalStep::Stop => Err(DrainEnd::Server(self.streak(kind).stop(&refused.rejection.detail))),
         }
     }
 
@@ -323,8 +323,8 @@ impl DrainRun<'_> {
             let before = self.streak(kind).memory().clone();
             let protocol_seen = self.protocol_seen;
             match self.streak(kind).end(protocol_seen) {
-                End::Park(refused) => self.park_refused(kind, refused)?,
-                End::Wait(refused) => {
+                StreakEnd::Park(refused) => self.park_refused(kind, refused)?,
+                StreakEnd::Wait(refused) => {
                     if let Some(last) = refused.last() {
                         stop.get_or_insert_with(|| everything_refused(refused.len(), &last.rejection.detail));
                     }
@@ -378,7 +378,7 @@ impl DrainRun<'_> {
         match stop.asked {
             Some(RequestedPause::Header(header)) => Some(header.from_now(system::clock::now())),
             Some(RequestedPause::Body(pause)) => Some(pause),
-            None if stop.reason == ServerStopReason::Throttled => Some(self.pace.limits().retry_after_min),
+            None if stop.reason == ServerStopReason::Throttled => Some(self.sizing.limits().retry_after_min),
             None => None,
         }
     }

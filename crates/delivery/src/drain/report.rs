@@ -110,7 +110,7 @@ impl StoppedBy {
     }
 
     /// Whether the rows wait because of the server or of the way to it.
-    const fn is_the_server_s(self) -> bool {
+    const fn is_server_side(self) -> bool {
         matches!(self.exit(), ExitCode::Failed) && !matches!(self, Self::QueueFailed)
     }
 
@@ -426,7 +426,7 @@ impl DrainReport {
     /// Without `strict` a server that did not take everything is no failure; a fault of this machine still is.
     pub fn exit(&self, strict: bool) -> ExitCode {
         match &self.stopped {
-            Some(stopped) if !strict && stopped.reason.is_the_server_s() => ExitCode::Ok,
+            Some(stopped) if !strict && stopped.reason.is_server_side() => ExitCode::Ok,
             Some(stopped) => stopped.reason.exit(),
             None if strict && !self.is_clean() => ExitCode::Failed,
             None => ExitCode::Ok,

@@ -54,7 +54,7 @@ impl Refused {
 
 /// Next step after a refused row.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Next {
+pub(super) enum RefusalStep {
     /// Park it: the server takes rows of this kind, and has refused this one before.
     Park,
     /// Leave it waiting and continue.
@@ -67,7 +67,7 @@ pub(super) enum Next {
 
 /// Treatment of the refused rows at the end of a drain.
 #[derive(Debug)]
-pub(super) enum End {
+pub(super) enum StreakEnd {
     /// Park them.
     Park(Vec<Refused>),
     /// They wait; with at least one, everything was refused.
@@ -102,23 +102,23 @@ impl Streak {
     }
 
     /// A row was refused.
-    pub(super) fn refuse(&mut self, refused: Refused) -> Next {
+    pub(super) fn refuse(&mut self, refused: Refused) -> RefusalStep {
         if self.taken && self.memory.rows.contains(&refused.row) {
-            return Next::Park;
+            return RefusalStep::Park;
         }
         self.refused.push(refused);
         if self.is_full() {
             self.stopped = true;
-            return Next::Stop;
+            return RefusalStep::Stop;
         }
         if self.is_probing() {
             self.passed = self.memory.rows.iter().copied().collect();
-            return Next::ProbeAnother;
+            return RefusalStep::ProbeAnother;
         }
-        Next::GoOn
+        RefusalStep::GoOn
     }
 
-    /// The rows that [`Next::ProbeAnother`] is about.
+    /// The rows that [`RefusalStep::ProbeAnother`] is about.
     pub(super) fn passed(&self) -> &[RowId] {
         &self.passed
     }
@@ -145,20 +145,20 @@ impl Streak {
 
     /// The outcome of the remaining rows; `protocol_seen`: whether the server has shown a document of the
     /// protocol in this drain.
-    pub(super) fn end(&mut self, protocol_seen: bool) -> End {
+    pub(super) fn end(&mut self, protocol_seen: bool) -> StreakEnd {
         let refused = std::mem::take(&mut self.refused);
         if refused.is_empty() || (self.taken && !self.stopped) {
             if self.taken {
                 self.memory = RefusalMemory::default();
             }
-            return End::Park(refused);
+            return StreakEnd::Park(refused);
         }
         let alone = self.memory.parked_alone + refused.len() as u64;
         let by_document = protocol_seen && refused.iter().all(|refused| refused.by_document);
         let others = self.passed.iter().any(|row| refused.iter().all(|refused| refused.row != *row));
         if by_document && !self.stopped && !others && alone < TOO_MANY as u64 {
             self.memory.parked_alone = alone;
-            return End::Park(refused);
+            return StreakEnd::Park(refused);
         }
         if self.taken {
             self.memory = RefusalMemory::default();
@@ -170,7 +170,7 @@ impl Streak {
             self.memory.rows = HashSet::new();
         }
         self.memory.braked = true;
-        End::Wait(refused)
+        StreakEnd::Wait(refused)
     }
 
     /// Reason to end the drain now; `last` is the last refusal.

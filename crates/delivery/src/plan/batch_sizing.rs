@@ -22,7 +22,7 @@ impl BatchSize {
     }
 }
 
-/// The pace of one drain.
+/// Batch sizing of one drain.
 #[derive(Clone, Debug)]
 pub struct BatchSizing {
     limits: RequestLimits,
@@ -93,27 +93,27 @@ mod tests {
     use serde_json::json;
     use std::time::Duration;
 
-    fn pace(events: usize, bytes: usize) -> BatchSizing {
+    fn sizing(events: usize, bytes: usize) -> BatchSizing {
         BatchSizing::new(RequestLimits { events, bytes, retry_after_min: Duration::ZERO })
     }
 
     #[test]
     fn batch_size_halves_on_413_and_grows_below_the_refusal() {
-        let mut pace = pace(1000, 100_000);
-        pace.shrink(BatchSize { events: 1000, bytes: 80_000 }, IngressLimits::default());
-        assert_eq!(pace.room(), BatchSize { events: 500, bytes: 40_000 });
+        let mut sizing = sizing(1000, 100_000);
+        sizing.shrink(BatchSize { events: 1000, bytes: 80_000 }, IngressLimits::default());
+        assert_eq!(sizing.room(), BatchSize { events: 500, bytes: 40_000 });
         for _ in 0..20 {
-            pace.grow();
+            sizing.grow();
         }
-        assert_eq!(pace.room(), BatchSize { events: 999, bytes: 79_999 });
+        assert_eq!(sizing.room(), BatchSize { events: 999, bytes: 79_999 });
     }
 
     #[test]
     fn limits_named_in_the_refusal_hold_at_once() {
-        let mut pace = pace(1000, 100_000);
+        let mut sizing = sizing(1000, 100_000);
         let named = crate::plan::read_limits(&json!({"max_events_per_batch": 10}));
-        pace.shrink(BatchSize { events: 1000, bytes: 80_000 }, named);
-        assert_eq!(pace.room().events, 10);
+        sizing.shrink(BatchSize { events: 1000, bytes: 80_000 }, named);
+        assert_eq!(sizing.room().events, 10);
     }
 
     proptest! {
@@ -123,20 +123,20 @@ mod tests {
             events in 0usize..3000, bytes in 0usize..500_000,
             steps in prop::collection::vec(prop::option::of((1usize..3000, 1usize..500_000)), 0..40),
         ) {
-            let mut pace = pace(events, bytes);
+            let mut sizing = sizing(events, bytes);
             let mut refused: Vec<BatchSize> = Vec::new();
             for step in steps {
                 match step {
-                    None => pace.grow(),
+                    None => sizing.grow(),
                     Some((events, bytes)) => {
                         // A batch fits into the room, but for a single larger row.
-                        let room = pace.room();
+                        let room = sizing.room();
                         let sent = BatchSize { events: events.min(room.events), bytes: if events == 1 { bytes } else { bytes.min(room.bytes) } };
-                        pace.shrink(sent, IngressLimits::default());
+                        sizing.shrink(sent, IngressLimits::default());
                         refused.push(sent);
                     }
                 }
-                let room = pace.room();
+                let room = sizing.room();
                 prop_assert!(room.events >= 1 && room.bytes >= 1);
                 prop_assert!(room.events <= events.max(1) && room.bytes <= bytes.max(1));
                 for refused in &refused {
