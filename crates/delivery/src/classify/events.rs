@@ -50,7 +50,7 @@ pub enum ItemVerdict {
     Conflict,
     /// Refused by name: park it.
     Rejected(RowRejection),
-    /// Not taken this time, for a reason that passes: keep it, count the attempt.
+    /// Not accepted this time, for a reason that passes: keep it, count the attempt.
     Deferred(String),
     /// Not in the answer: skip it for this drain.
     Unanswered,
@@ -136,7 +136,7 @@ fn judge_result(result: &EventResult) -> ItemVerdict {
     }
 }
 
-/// Two answers about one row: equal ones are one; taken and taken before is taken; anything else
+/// Two answers about one row: equal ones are one; accepted and accepted before is accepted; anything else
 /// contradicts itself.
 fn merge(before: ItemVerdict, now: ItemVerdict) -> ItemVerdict {
     use ItemVerdict::{Delivered, Duplicate, Unanswered};

@@ -6,7 +6,7 @@
 //!
 //! | answer | events | bodies |
 //! |---|---|---|
-//! | taken, or taken before | delivered, duplicate | delivered, duplicate |
+//! | accepted, or accepted before | delivered, duplicate | delivered, duplicate |
 //! | refused by name | parked | parked |
 //! | not mentioned | skipped for this drain | - |
 //! | 413, or refused as too large | halves; one row alone: parked | parked |
@@ -78,7 +78,7 @@ pub enum ServerStopReason {
     UnusableAnswer,
     /// A redirect to another address.
     Redirected,
-    /// One request after the other was refused as a whole and nothing was ever taken.
+    /// One request after the other was refused as a whole and nothing was ever accepted.
     EverythingRefused,
     /// Another status.
     UnexpectedStatus,

@@ -242,7 +242,7 @@ fn body_waits_for_its_event_and_is_parked_only_when_refused() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
-    /// Whatever a server answers: as many verdicts as rows, no row taken that was not named as taken, a
+    /// Whatever a server answers: as many verdicts as rows, no row accepted that was not named as accepted, a
     /// single row never split.
     #[test]
     fn answer_settles_only_the_rows_it_names(

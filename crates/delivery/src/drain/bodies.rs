@@ -66,12 +66,12 @@ impl DrainRun<'_> {
             BodyJudgement::Delivered => {
                 self.record_body(body, RowOutcome::Delivered, &json)?;
                 self.report.bodies.delivered += 1;
-                self.take(Kind::Body)?;
+                self.accept(Kind::Body)?;
             }
             BodyJudgement::Duplicate => {
                 self.record_body(body, RowOutcome::Duplicate, &json)?;
                 self.report.bodies.duplicate += 1;
-                self.take(Kind::Body)?;
+                self.accept(Kind::Body)?;
             }
             BodyJudgement::Rejected(rejection) => {
                 let by_document = ErrorText::of(&answer).is_by_document();

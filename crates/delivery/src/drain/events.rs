@@ -1,7 +1,7 @@
 //! Delivery of events: reads a batch, sends it, records the answer.
 //!
 //! While batches are on their way, answers to batches before them are recorded and the next batch is read. It leaves
-//! at once if it is of another project, and small. A batch of which the server does not take every event is cut up and
+//! at once if it is of another project, and small. A batch of which the server does not accept every event is cut up and
 //! settled before anything else leaves.
 
 use super::batch::{AcceptedBatch, Answered, InFlight, Piece, ReadyBatch};
@@ -274,13 +274,13 @@ impl DrainRun<'_> {
         Ok(())
     }
 
-    /// An answer about a row shows that the server takes rows, and parks those that were refused before it.
+    /// An answer about a row shows that the server accepts rows, and parks those that were refused before it.
     fn observe(&mut self, is_success: bool, verdicts: &[ItemVerdict]) -> Result<(), DrainEnd> {
         if is_success && verdicts.iter().any(is_accepted) {
             self.sizing.grow();
         }
         if is_success && verdicts.iter().any(|verdict| *verdict != ItemVerdict::Unanswered) {
-            self.take(Kind::Event)?;
+            self.accept(Kind::Event)?;
         }
         Ok(())
     }

@@ -35,7 +35,7 @@ impl DrainRun<'_> {
     }
 
     /// The same for rows that were chosen by the decisions of `version`. `None`: the decisions are others now, so
-    /// the rows must be chosen again; the server has not taken them.
+    /// the rows must be chosen again; the server has not accepted them.
     pub(super) fn exchange_rows(
         &mut self,
         request: HttpRequest<'_>,

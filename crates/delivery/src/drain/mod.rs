@@ -297,9 +297,9 @@ impl DrainRun<'_> {
         }
     }
 
-    /// A row of the kind was taken: those refused before it are parked.
-    fn take(&mut self, kind: Kind) -> Result<(), DrainEnd> {
-        let (refused, passed) = self.streak(kind).take();
+    /// A row of the kind was accepted: those refused before it are parked.
+    fn accept(&mut self, kind: Kind) -> Result<(), DrainEnd> {
+        let (refused, passed) = self.streak(kind).accept();
         for row in passed {
             self.skip.allow_row(row);
         }

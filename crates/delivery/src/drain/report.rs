@@ -26,7 +26,7 @@ pub struct RowTally {
     pub duplicate: u64,
     /// Refused by name: kept in the parked table.
     pub parked: u64,
-    /// Tried and not taken this time: they wait on.
+    /// Tried and not accepted this time: they wait on.
     pub kept: u64,
 }
 
@@ -270,7 +270,7 @@ pub struct DrainReport {
     pub parked: RowCounts,
     /// Rows that still wait, held ones included.
     pub remaining: RowCounts,
-    /// Of these, rows that may leave and are not due: the server did not take them the last time.
+    /// Of these, rows that may leave and are not due: the server did not accept them the last time.
     pub waiting: Option<BodiesWaiting>,
     /// Projects left alone after a 403.
     pub stopped_projects: Vec<StoppedProject>,
@@ -422,8 +422,8 @@ impl DrainReport {
             && self.events.parked + self.bodies.parked + self.events.kept + self.bodies.kept == 0
     }
 
-    /// Exit code of `sync now`. A stop has the code of its kind; with `strict` anything refused or not taken is 1.
-    /// Without `strict` a server that did not take everything is no failure; a fault of this machine still is.
+    /// Exit code of `sync now`. A stop has the code of its kind; with `strict` anything refused or not accepted is 1.
+    /// Without `strict` a server that did not accept everything is no failure; a fault of this machine still is.
     pub fn exit(&self, strict: bool) -> ExitCode {
         match &self.stopped {
             Some(stopped) if !strict && stopped.reason.is_server_side() => ExitCode::Ok,

@@ -2,24 +2,24 @@
 //!
 //! A refusal of a whole request is weak evidence about the row in it. A proxy, a broken deployment or an address that
 //! is no sync server refuses every request that way, with 400 or 413. So a row that was refused alone is parked only
-//! on evidence that the server takes rows of its kind: one that was taken in the same drain, before or after. Without
+//! on evidence that the server accepts rows of its kind: one that was accepted in the same drain, before or after. Without
 //! that evidence it waits.
 //!
-//! * [`TOO_MANY`] refusals since the last row that was taken end the drain as `everything_refused`; none of
+//! * [`TOO_MANY`] refusals since the last row that was accepted end the drain as `everything_refused`; none of
 //!   those rows is parked.
-//! * The next drain sends at most [`PROBES`] single rows of the kind until one is taken: the oldest row, and one
+//! * The next drain sends at most [`PROBES`] single rows of the kind until one is accepted: the oldest row, and one
 //!   that was not refused yet. Drain by drain the second moves on, so that bad rows at the head of the queue
 //!   cannot keep good ones behind them for ever.
 //! * A row alone in a queue has no such evidence. It is parked when the server has sent its health document in this
 //!   drain and refuses with a document of the protocol. At most `TOO_MANY - 1` rows of a kind are parked that way
-//!   until one is taken.
+//!   until one is accepted.
 
 use super::report::Failure;
 use crate::classify::{RowRejection, ServerStop, ServerStopReason};
 use queue::{RefusalMemory, RowDigest, RowId, RowOutcome};
 use std::collections::HashSet;
 
-/// Refusals since the last row that was taken that end a drain.
+/// Refusals since the last row that was accepted that end a drain.
 pub(super) const TOO_MANY: usize = 8;
 /// Refusals that end a drain after one that ended by them.
 const PROBES: usize = 2;
@@ -55,7 +55,7 @@ impl Refused {
 /// Next step after a refused row.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum RefusalStep {
-    /// Park it: the server takes rows of this kind, and has refused this one before.
+    /// Park it: the server accepts rows of this kind, and has refused this one before.
     Park,
     /// Leave it waiting and continue.
     GoOn,
@@ -77,12 +77,12 @@ pub(super) enum StreakEnd {
 /// Refusals of rows of one kind, in one drain.
 #[derive(Debug, Default)]
 pub(super) struct Streak {
-    /// Since the last row that was taken.
+    /// Since the last row that was accepted.
     refused: Vec<Refused>,
     /// Refusals that name no single row, since then: of a project, or of a body in unknown words.
     others: usize,
-    /// Whether a row of the kind was taken in this drain.
-    taken: bool,
+    /// Whether a row of the kind was accepted in this drain.
+    accepted: bool,
     /// Memory of earlier drains.
     memory: RefusalMemory,
     /// Of these, the rows that were left alone in this drain.
@@ -96,14 +96,14 @@ impl Streak {
         Self { memory, ..Self::default() }
     }
 
-    /// Whether rows are sent one by one until one is taken.
+    /// Whether rows are sent one by one until one is accepted.
     pub(super) fn is_probing(&self) -> bool {
-        self.memory.braked && !self.taken
+        self.memory.braked && !self.accepted
     }
 
     /// A row was refused.
     pub(super) fn refuse(&mut self, refused: Refused) -> RefusalStep {
-        if self.taken && self.memory.rows.contains(&refused.row) {
+        if self.accepted && self.memory.rows.contains(&refused.row) {
             return RefusalStep::Park;
         }
         self.refused.push(refused);
@@ -135,10 +135,10 @@ impl Streak {
         self.refused.len() + self.others >= most
     }
 
-    /// A row was taken, or judged by name: the rows refused before are bad rows, and those that were passed may
+    /// A row was accepted, or judged by name: the rows refused before are bad rows, and those that were passed may
     /// be tried.
-    pub(super) fn take(&mut self) -> (Vec<Refused>, Vec<RowId>) {
-        self.taken = true;
+    pub(super) fn accept(&mut self) -> (Vec<Refused>, Vec<RowId>) {
+        self.accepted = true;
         self.others = 0;
         (std::mem::take(&mut self.refused), std::mem::take(&mut self.passed))
     }
@@ -147,8 +147,8 @@ impl Streak {
     /// protocol in this drain.
     pub(super) fn end(&mut self, protocol_seen: bool) -> StreakEnd {
         let refused = std::mem::take(&mut self.refused);
-        if refused.is_empty() || (self.taken && !self.stopped) {
-            if self.taken {
+        if refused.is_empty() || (self.accepted && !self.stopped) {
+            if self.accepted {
                 self.memory = RefusalMemory::default();
             }
             return StreakEnd::Park(refused);
@@ -160,7 +160,7 @@ impl Streak {
             self.memory.parked_alone = alone;
             return StreakEnd::Park(refused);
         }
-        if self.taken {
+        if self.accepted {
             self.memory = RefusalMemory::default();
         }
         let known = self.memory.rows.len();
@@ -184,13 +184,13 @@ impl Streak {
     }
 }
 
-/// Stop of a drain at which nothing was taken.
+/// Stop of a drain at which nothing was accepted.
 pub(super) fn everything_refused(refused: usize, last: &str) -> ServerStop {
     let requests = if refused == 1 { "request was" } else { "requests in a row were" };
     ServerStop {
         reason: ServerStopReason::EverythingRefused,
         detail: format!(
-            "{refused} {requests} refused as a whole and nothing was taken, the last with: {last}"
+            "{refused} {requests} refused as a whole and nothing was accepted, the last with: {last}"
         ),
         asked: None,
     }
