@@ -6,7 +6,7 @@
 use crate::access_log::LogNote;
 use crate::app::App;
 use crate::refusal::HttpRefusal;
-use crate::request::{Caller, authenticate, drain_if_refused, machine_label, read_body, read_object};
+use crate::request::{Caller, authenticate, discard_if_refused, machine_label, read_body, read_object};
 use crate::store::{
     ArtifactKey, BodyOutcome, NewBody, NewRejection, Principal, Sighting, StoreError, TeamKey,
 };
@@ -26,7 +26,7 @@ pub(crate) async fn push(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpRefusal> {
-    let (principal, body) = drain_if_refused(admit(&app, &caller, &headers).await, body).await?;
+    let (principal, body) = discard_if_refused(admit(&app, &caller, &headers).await, body).await?;
     let _permits = app.upload_permits(&caller, &principal.account.user_id).await?;
     let limit = app.limits.bytes_per_body_request;
     let bytes = read_body(&headers, body, limit, &app.limits).await;

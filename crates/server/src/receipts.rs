@@ -8,7 +8,7 @@
 use crate::access_log::LogNote;
 use crate::app::App;
 use crate::refusal::HttpRefusal;
-use crate::request::{Caller, authenticate, drain_if_refused, read_body, read_object};
+use crate::request::{Caller, authenticate, discard_if_refused, read_body, read_object};
 use crate::store::{ArtifactKey, HeldQuery, HeldStates, Principal, TeamKey};
 use axum::Json;
 use axum::body::Body;
@@ -55,7 +55,7 @@ pub(crate) async fn check(
         let team = asking_team(&principal, &headers).ok_or_else(HttpRefusal::missing_private_team)?;
         Ok((principal, team))
     });
-    let ((principal, team), body) = drain_if_refused(admitted, body).await?;
+    let ((principal, team), body) = discard_if_refused(admitted, body).await?;
     let _permits = app.upload_permits(&caller, &principal.account.user_id).await?;
     let limit = app.limits.bytes_per_batch;
     let bytes = read_body(&headers, body, limit, &app.limits).await;

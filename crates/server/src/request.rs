@@ -37,8 +37,8 @@ const LONGEST_TOKEN: usize = 1024;
 
 /// Bytes and time that a refused client may still use, so that it reads the answer instead of a broken
 /// connection.
-const DRAINED: usize = 8 * 1024 * 1024;
-const DRAIN_TIME: Duration = Duration::from_secs(3);
+const DISCARD_LIMIT: usize = 8 * 1024 * 1024;
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The origin of a request, and the permits it holds until its answer was sent.
 #[derive(Clone, Debug)]
@@ -189,7 +189,7 @@ async fn collect(
 }
 
 /// Discards the body of a refused request.
-pub(crate) async fn drain_if_refused<T>(
+pub(crate) async fn discard_if_refused<T>(
     admitted: Result<T, HttpRefusal>,
     body: Body,
 ) -> Result<(T, Body), HttpRefusal> {
@@ -205,7 +205,7 @@ pub(crate) async fn drain_if_refused<T>(
 /// Reads and discards what a refused client still sends, within bounds.
 pub(crate) async fn discard(mut body: Body) {
     let read = async {
-        let mut left = DRAINED;
+        let mut left = DISCARD_LIMIT;
         while let Some(Ok(frame)) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
             let length = frame.data_ref().map_or(0, |data| data.len());
             if length > left {
@@ -214,7 +214,7 @@ pub(crate) async fn discard(mut body: Body) {
             left -= length;
         }
     };
-    let _ = tokio::time::timeout(DRAIN_TIME, read).await;
+    let _ = tokio::time::timeout(DISCARD_TIMEOUT, read).await;
 }
 
 /// The fields of a form, each at most once.

@@ -5,7 +5,7 @@
 
 use crate::app::App;
 use crate::refusal::HttpRefusal;
-use crate::request::{Caller, FormFields, authenticate, drain_if_refused, read_body, read_object};
+use crate::request::{Caller, FormFields, authenticate, discard_if_refused, read_body, read_object};
 use crate::store::{Membership, Principal, ShareRecord, StoreError, TeamKey, is_same_team};
 use crate::time::UnixMillis;
 use axum::Json;
@@ -99,7 +99,7 @@ pub(crate) async fn forget(
     body: Body,
 ) -> Result<Json<ProjectForgotten>, HttpRefusal> {
     let admitted = admit(&app, &caller, &headers).await;
-    let (principal, body) = drain_if_refused(admitted, body).await?;
+    let (principal, body) = discard_if_refused(admitted, body).await?;
     crate::request::discard(body).await;
     let teams = source_teams(&principal, &headers);
     let found = app.store.project_in(teams.clone(), project_uuid.clone()).await?;
@@ -148,7 +148,7 @@ async fn read_request(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<(Principal, ShareRequest), HttpRefusal> {
-    let (principal, body) = drain_if_refused(admit(app, caller, headers).await, body).await?;
+    let (principal, body) = discard_if_refused(admit(app, caller, headers).await, body).await?;
     let limit = app.limits.bytes_per_form;
     let bytes = read_body(headers, body, limit, &app.limits).await;
     let bytes = bytes.map_err(|fault| fault.refusal("request", || HttpRefusal::request_too_large(limit)))?;

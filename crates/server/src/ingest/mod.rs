@@ -15,7 +15,7 @@ pub(crate) use senders::Senders;
 use crate::access_log::{EventCounts, LogNote};
 use crate::app::App;
 use crate::refusal::HttpRefusal;
-use crate::request::{Caller, authenticate, drain_if_refused, machine_label, read_body};
+use crate::request::{Caller, authenticate, discard_if_refused, machine_label, read_body};
 use crate::store::{EventOutcome, HeldQuery, Membership, NewRejection, Sighting};
 use crate::time::UnixMillis;
 use axum::body::Body;
@@ -41,7 +41,7 @@ pub(crate) async fn batch(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpRefusal> {
-    let (mut sender, body) = drain_if_refused(admit(&app, &caller, &headers).await, body).await?;
+    let (mut sender, body) = discard_if_refused(admit(&app, &caller, &headers).await, body).await?;
     let _permits = app.upload_permits(&caller, &sender.account).await?;
     let judged = judge(&app, &headers, &mut sender, body, app.limits.bytes_per_batch).await?;
     let JudgedBatch { team, verdicts, blocks, node_id, rejections } = judged;
@@ -79,7 +79,7 @@ pub(crate) async fn preflight(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, HttpRefusal> {
-    let (mut sender, body) = drain_if_refused(admit(&app, &caller, &headers).await, body).await?;
+    let (mut sender, body) = discard_if_refused(admit(&app, &caller, &headers).await, body).await?;
     let _permits = app.upload_permits(&caller, &sender.account).await?;
     // Not compressed, and nothing of it is stored.
     let JudgedBatch { team, verdicts, blocks, .. } =
