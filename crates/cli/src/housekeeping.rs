@@ -8,7 +8,7 @@ use crate::context::CommandContext;
 use crate::error::CliError;
 use contract::text::printable;
 use gate::CurePermit;
-use identity::privacy::narrow_directories;
+use identity::privacy::restrict_directories;
 use identity::refresh_session_cache;
 use preflight::observer::Observation;
 use queue::{Cure, QueueError, observe_unsettled};
@@ -33,7 +33,7 @@ pub(crate) fn refresh_caches(context: &CommandContext, observation: &Observation
 /// working on. Failures are returned as notes.
 pub(crate) fn settle_leftovers(context: &CommandContext, permit: Option<CurePermit>) -> Vec<String> {
     if let Ok(home) = context.home() {
-        narrow_directories(home);
+        restrict_directories(home);
     }
     let settle = || -> Result<(), CliError> {
         let Some(permit) = permit else { return Ok(()) };

@@ -79,7 +79,7 @@ pub fn main() -> std::process::ExitCode {
         && outcome.as_ref().is_ok_and(|report| report.exit == ExitCode::Ok)
         && let Ok(home) = context.home()
     {
-        identity::privacy::narrow_directories(home);
+        identity::privacy::restrict_directories(home);
     }
     render::finish(outcome, json).code().into()
 }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use system::bounded_read::read_small_file;
+use system::bounded_read::read_bounded;
 use system::private_file;
 
 /// Automatic starts within [`WINDOW`].
@@ -68,7 +68,7 @@ impl StartRateLimit {
     /// The starts within the window. Lines that are no number and starts in the future (the clock was set
     /// back) do not count: otherwise one bad line could keep a daemon from starting for ever.
     fn read_recent(&self, now: Timestamp) -> Vec<i64> {
-        let bytes = match read_small_file(&self.path, MAX_BYTES) {
+        let bytes = match read_bounded(&self.path, MAX_BYTES) {
             Ok(Some(file)) => file.bytes,
             Ok(None) | Err(_) => Vec::new(),
         };

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
-use system::bounded_read::read_small_file;
+use system::bounded_read::read_bounded;
 use system::private_file::{self, WriteError};
 
 /// Ends that are kept.
@@ -124,7 +124,7 @@ impl StopHistory {
 
     /// The ends, oldest first. An unreadable list is an empty one: it explains, and decides nothing.
     pub fn read(&self) -> Vec<Stop> {
-        let bytes = match read_small_file(&self.path, MAX_BYTES) {
+        let bytes = match read_bounded(&self.path, MAX_BYTES) {
             Ok(Some(file)) => file.bytes,
             Ok(None) | Err(_) => return Vec::new(),
         };

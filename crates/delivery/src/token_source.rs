@@ -20,7 +20,7 @@ use identity::{
     refresh_session_cache,
 };
 use sha2::{Digest, Sha256};
-use system::bounded_read::read_small_file;
+use system::bounded_read::read_bounded;
 
 /// Session files are a few kilobytes.
 const MAX_SESSION_BYTES: u64 = 1 << 20;
@@ -314,7 +314,7 @@ impl<'a> TokenSource<'a> {
 
     /// The stored session, decrypted only when its file is another one than last time.
     fn read_session(&mut self) -> Result<Session, TokenError> {
-        let file = read_small_file(&self.context.home.session_file(), MAX_SESSION_BYTES);
+        let file = read_bounded(&self.context.home.session_file(), MAX_SESSION_BYTES);
         let digest: Option<[u8; 32]> = match file {
             Ok(Some(file)) => Some(Sha256::digest(&file.bytes).into()),
             Ok(None) => return Err(LOGGED_OUT),

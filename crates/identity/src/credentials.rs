@@ -4,7 +4,7 @@
 //! reference's tracker integration still rewrites the file, not atomically.
 
 use std::path::Path;
-use system::bounded_read::{SmallFileError, read_small_file};
+use system::bounded_read::{BoundedReadError, read_bounded};
 use toml_edit::{Document, Item, TableLike};
 
 /// The largest file that is read.
@@ -34,12 +34,12 @@ pub enum CredentialsReading {
     /// Not credentials, with the reason: ignored, as in the reference.
     Ignored(String),
     /// Unreadable or too large, with the reason.
-    Unreadable(SmallFileError),
+    Unreadable(BoundedReadError),
 }
 
 /// Reads the credentials file.
 pub fn read_credentials(path: &Path) -> CredentialsReading {
-    let file = match read_small_file(path, MAX_BYTES) {
+    let file = match read_bounded(path, MAX_BYTES) {
         Ok(Some(file)) => file,
         Ok(None) => return CredentialsReading::None,
         Err(error) => return CredentialsReading::Unreadable(error),

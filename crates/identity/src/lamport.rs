@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use std::path::PathBuf;
 use std::time::Duration;
-use system::bounded_read::{SmallFileError, read_small_file};
+use system::bounded_read::{BoundedReadError, read_bounded};
 use system::lock::{FileLock, LockError};
 use system::private_file::{self, Durability, WriteError};
 
@@ -52,7 +52,7 @@ pub enum ClockError {
         path: PathBuf,
         /// Error of the read.
         #[source]
-        error: SmallFileError,
+        error: BoundedReadError,
     },
     /// The lock stayed busy.
     #[error(transparent)]
@@ -116,7 +116,7 @@ pub fn draw(home: &Home, count: u64, floor: u64, node_id: &str) -> Result<ClockR
 
 fn read_stored(home: &Home) -> Result<(u64, Option<String>), ClockError> {
     let path = home.clock_file();
-    match read_small_file(&path, MAX_BYTES) {
+    match read_bounded(&path, MAX_BYTES) {
         Ok(file) => Ok(file.map(|file| parse(&file.bytes)).unwrap_or_default()),
         Err(error) => Err(ClockError::File { path, error }),
     }

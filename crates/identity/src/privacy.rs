@@ -79,7 +79,7 @@ pub fn privacy_fault(home: &Home) -> Option<Fault> {
 /// Removes the permissions of group and others from this program's directories; nothing else in the home
 /// changes. Called by commands that write. A home that is not private is left unchanged: its files may be
 /// another user's, and narrower modes would hide that.
-pub fn narrow_directories(home: &Home) {
+pub fn restrict_directories(home: &Home) {
     if privacy_fault(home).is_some() {
         return;
     }
@@ -92,7 +92,7 @@ pub fn narrow_directories(home: &Home) {
             && metadata.is_dir()
         {
             // No command depends on the mode.
-            let _ = system::private_file::narrow(&directory, &metadata);
+            let _ = system::private_file::restrict_directory(&directory, &metadata);
         }
     }
 }
@@ -214,11 +214,11 @@ mod tests {
         }
         symlink(&elsewhere, home.queues_dir()).expect("a link");
         set_mode(directory.path(), 0o2775);
-        narrow_directories(&home);
+        restrict_directories(&home);
         assert_eq!((mode(&home.auth_dir()), mode(&home.daemon_dir())), (0o700, 0o700));
         assert_eq!(mode(directory.path()) & 0o777, 0o700);
         set_mode(directory.path(), 0o777);
-        narrow_directories(&home);
+        restrict_directories(&home);
         assert_eq!(mode(directory.path()) & 0o777, 0o777, "every user may have written there: a fault");
         assert_eq!((mode(&projects), mode(&elsewhere)), (0o755, 0o755));
     }

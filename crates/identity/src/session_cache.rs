@@ -12,7 +12,7 @@ use crate::login::Login;
 use crate::session::{Session, SessionStore};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use system::bounded_read::read_small_file;
+use system::bounded_read::read_bounded;
 use system::private_file::{self, Durability, WriteError};
 
 /// The largest cache that is read; usual size: half a kilobyte.
@@ -109,7 +109,7 @@ impl SessionCache {
 
     /// The stored cache, of any session.
     fn read_any(home: &Home) -> Option<Self> {
-        let file = read_small_file(&home.session_cache_file(), MAX_BYTES).ok()??;
+        let file = read_bounded(&home.session_cache_file(), MAX_BYTES).ok()??;
         let cache: Self = serde_json::from_slice(&file.bytes).ok()?;
         (!file.shared && cache.version == VERSION).then_some(cache)
     }

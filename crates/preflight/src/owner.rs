@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use system::bounded_read::read_small_file;
+use system::bounded_read::read_bounded;
 use system::lock::{LockProbe, observe_lock};
 use system::{FileLock, process};
 
@@ -123,7 +123,7 @@ pub fn serves_other_home(pid: i64, home: &Home) -> bool {
 
 /// Reads `owner.json`: absent, a record, or an invalid file with the reason.
 pub fn read_record(path: &Path) -> OwnerReading {
-    match read_small_file(path, contract::owner_record::MAX_BYTES) {
+    match read_bounded(path, contract::owner_record::MAX_BYTES) {
         Ok(None) => OwnerReading::Absent,
         Ok(Some(file)) => match OwnerRecord::parse(&file.bytes) {
             Ok(record) => OwnerReading::Readable(Box::new(record)),
@@ -164,7 +164,7 @@ pub struct ReferenceStateFile {
 
 /// Reads the state file of a reference daemon; an unreadable file has no value set.
 pub fn read_state_file(path: &Path) -> ReferenceStateFile {
-    let Ok(Some(file)) = read_small_file(path, STATE_FILE_BYTES) else {
+    let Ok(Some(file)) = read_bounded(path, STATE_FILE_BYTES) else {
         return ReferenceStateFile::default();
     };
     parse_state_file(&String::from_utf8_lossy(&file.bytes))

@@ -187,7 +187,7 @@ pub(crate) fn make_ready(path: &Path) -> Result<(), QueueError> {
     let dir = path.parent().unwrap_or(Path::new("."));
     if dir.is_dir() {
         // A directory of another user cannot be narrowed and need not be ours to use.
-        if let Err(error) = system::private_file::take_from_others(dir) {
+        if let Err(error) = system::private_file::restrict_any_owner(dir) {
             tracing::debug!(dir = %dir.display(), %error, "left the directory's mode alone");
         }
     } else {
@@ -199,7 +199,7 @@ pub(crate) fn make_ready(path: &Path) -> Result<(), QueueError> {
         }
     }
     if path.is_file() {
-        system::private_file::take_from_others(path).map_err(failed("make private", path))
+        system::private_file::restrict_any_owner(path).map_err(failed("make private", path))
     } else {
         system::private_file::create_private_file(path).map_err(failed("create", path))
     }

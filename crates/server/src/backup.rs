@@ -53,7 +53,7 @@ pub(crate) struct LastBackup {
 
 impl LastBackup {
     pub(crate) fn read(data_dir: &Path) -> Option<Self> {
-        let file = system::bounded_read::read_small_file(&data_dir.join(RECORD), 64 * 1024).ok()??;
+        let file = system::bounded_read::read_bounded(&data_dir.join(RECORD), 64 * 1024).ok()??;
         serde_json::from_slice(&file.bytes).ok()
     }
 }

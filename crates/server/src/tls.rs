@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
-use system::bounded_read::read_small_file;
+use system::bounded_read::read_bounded;
 use tokio_rustls::TlsAcceptor;
 use x509_cert::der::Decode as _;
 
@@ -48,7 +48,7 @@ impl TlsFiles {
     fn read(&self) -> Result<Pair, ServerError> {
         let fault = |path: &Path, text: String| ServerError::Certificate(path.to_owned(), text);
         let read = |path: &Path| {
-            let file = read_small_file(path, MOST_BYTES).map_err(|error| fault(path, error.to_string()))?;
+            let file = read_bounded(path, MOST_BYTES).map_err(|error| fault(path, error.to_string()))?;
             file.ok_or_else(|| fault(path, "no such file".to_owned()))
         };
         let (certificate, key) = (read(&self.certificate)?, read(&self.key)?);

@@ -317,7 +317,7 @@ struct HolderRecord {
 /// The holder that a lock file names. The file is untrusted, so it is bounded and escaped.
 fn read_holder(path: &Path) -> Option<String> {
     const RECORD_LIMIT: u64 = 1024;
-    let file = crate::bounded_read::read_small_file(path, RECORD_LIMIT).ok()??;
+    let file = crate::bounded_read::read_bounded(path, RECORD_LIMIT).ok()??;
     let record: HolderRecord = serde_json::from_slice(&file.bytes).ok()?;
     let mut text = format!("pid {}", record.pid);
     for (word, value) in

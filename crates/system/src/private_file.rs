@@ -5,7 +5,9 @@
 //! to another user or are shared (`/tmp`).
 
 use crate::platform;
-pub use crate::platform::{give_to_owner_only, narrow, private_options, shared_mode, take_from_others};
+pub use crate::platform::{
+    private_options, restrict_any_owner, restrict_directory, set_owner_only, shared_mode,
+};
 use contract::Remedy;
 use std::fs;
 use std::io::{self, Write};
@@ -109,14 +111,14 @@ fn temporary(directory: &Path) -> io::Result<tempfile::NamedTempFile> {
     made.map_err(|error| error.kind().into())
 }
 
-/// Creates `path` as a 0700 directory, with what is missing above it, or tightens the one that is there.
+/// Creates `path` as a 0700 directory, with what is missing above it, or restricts the one that is there.
 ///
 /// # Errors
 /// [`WriteError`], also when `path` is not a directory.
 pub fn create_private_dir(path: &Path) -> Result<(), WriteError> {
     let fail = || WriteError::new("create the directory", path);
     match fs::metadata(path) {
-        Ok(metadata) if metadata.is_dir() => platform::make_private(path, &metadata).map_err(fail()),
+        Ok(metadata) if metadata.is_dir() => platform::restrict_owned(path, &metadata).map_err(fail()),
         Ok(_) => Err(fail()(io::Error::from(io::ErrorKind::NotADirectory))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let missing: Vec<&Path> = path.ancestors().take_while(|above| !above.exists()).collect();
@@ -145,13 +147,13 @@ pub fn create_private_file(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Creates an empty file, 0600, or tightens the one that is there.
+/// Creates an empty file, 0600, or restricts the one that is there.
 ///
 /// # Errors
 /// The system's error.
 pub fn load_private_file(path: &Path) -> io::Result<()> {
     create_private_file(path)?;
-    tighten(path).map_err(|error| error.source)
+    restrict_if_present(path).map_err(|error| error.source)
 }
 
 /// Changes the owner of `path`, which this process created in the home, to that of its directory when this
@@ -164,9 +166,9 @@ pub fn give_to_directory_owner(path: &Path) {
 ///
 /// # Errors
 /// [`WriteError`].
-pub fn tighten(path: &Path) -> Result<(), WriteError> {
+pub fn restrict_if_present(path: &Path) -> Result<(), WriteError> {
     match fs::metadata(path) {
-        Ok(metadata) => platform::make_private(path, &metadata)
+        Ok(metadata) => platform::restrict_owned(path, &metadata)
             .map_err(WriteError::new("restrict the permissions of", path)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(WriteError::new("restrict the permissions of", path)(error)),
@@ -228,10 +230,10 @@ mod tests {
         assert_eq!((mode(&path), mode(&open.join("deep"))), (0o600, 0o700));
 
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).expect("chmod");
-        tighten(&path).expect("tightened");
+        restrict_if_present(&path).expect("restricted");
         assert_eq!(mode(&path), 0o600);
 
-        create_private_dir(&open).expect("tightened");
+        create_private_dir(&open).expect("restricted");
         assert_eq!(mode(&open), 0o700);
         fs::set_permissions(&open, fs::Permissions::from_mode(0o1777)).expect("chmod");
         create_private_dir(&open).expect("left alone");

@@ -5,7 +5,7 @@
 //! [`open_with`]: non-blocking, and checked through the descriptor, so that check and read see the same file. Files
 //! named on the command line may be pipes ([`read_named`], [`open_named`]), with a deadline of `NAMED_DEADLINE`.
 
-use crate::bounded_read::SmallFileError;
+use crate::bounded_read::BoundedReadError;
 use crate::platform;
 use std::fmt;
 use std::fs::{File, OpenOptions};
@@ -85,7 +85,7 @@ pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
 ///
 /// # Errors
 /// A directory, too many bytes, a pipe that does not end, or the system's error.
-pub fn read_named(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, SmallFileError> {
+pub fn read_named(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, BoundedReadError> {
     match std::fs::metadata(path) {
         Ok(facts) if !facts.is_file() && !facts.is_dir() => {
             let path = path.to_owned();
@@ -95,9 +95,9 @@ pub fn read_named(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, SmallFileE
                 take(File::open(path)?, limit)
             })
             .map(Some)
-            .map_err(SmallFileError::Io)
+            .map_err(BoundedReadError::Io)
         }
-        _ => Ok(crate::bounded_read::read_small_file(path, limit)?.map(|file| file.bytes)),
+        _ => Ok(crate::bounded_read::read_bounded(path, limit)?.map(|file| file.bytes)),
     }
 }
 

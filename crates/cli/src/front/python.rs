@@ -79,7 +79,7 @@ fn problem(path: &Path, depth: &str) -> Option<String> {
 /// Whether a program is the script by which an installer starts the Python CLI: this program is none. Asking it for its
 /// version would start Python twice for each command.
 fn is_entry_point(path: &Path) -> bool {
-    let file = system::bounded_read::read_small_file(path, MOST).ok().flatten();
+    let file = system::bounded_read::read_bounded(path, MOST).ok().flatten();
     let text = file.map(|file| String::from_utf8_lossy(&file.bytes).into_owned()).unwrap_or_default();
     text.starts_with("#!") && text.contains("\nfrom specify_cli import ")
 }

@@ -10,7 +10,7 @@ use identity::privacy::privacy_fault;
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::{Path, PathBuf};
-use system::bounded_read::{SmallFileError, read_small_file};
+use system::bounded_read::{BoundedReadError, read_bounded};
 use system::lock::{LockProbe, observe_lock};
 use system::private_file::{self, WriteError};
 use zeroize::Zeroizing;
@@ -43,7 +43,7 @@ pub enum ControlFileError {
         /// The file.
         path: PathBuf,
         /// Error of the read.
-        source: SmallFileError,
+        source: BoundedReadError,
     },
     /// It is no control file of ours. The content is not repeated: it may hold a secret.
     #[error("control file {} {detail}", contract::text::path(.path))]
@@ -126,7 +126,7 @@ impl ControlFile {
     pub fn read(path: &Path) -> Result<Option<Self>, ControlFileError> {
         let unreadable = |source| ControlFileError::Unreadable { path: path.to_path_buf(), source };
         let malformed = |detail| ControlFileError::Malformed { path: path.to_path_buf(), detail };
-        let Some(file) = read_small_file(path, MAX_BYTES).map_err(unreadable)? else { return Ok(None) };
+        let Some(file) = read_bounded(path, MAX_BYTES).map_err(unreadable)? else { return Ok(None) };
         let bytes = Zeroizing::new(file.bytes);
         let disk: OnDisk<'_> =
             serde_json::from_slice(&bytes).map_err(|_| malformed("is not a valid control file"))?;

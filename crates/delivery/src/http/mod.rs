@@ -32,7 +32,7 @@ use identity::environment::names;
 use lookup::Lookup;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use system::bounded_read::SmallFileError;
+use system::bounded_read::BoundedReadError;
 use ureq::http::header::{self, HeaderValue};
 use ureq::http::{Request, Response};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
@@ -377,7 +377,7 @@ fn read_directory(directory: &Path) -> std::io::Result<Vec<Certificate<'static>>
 fn read_certificates(path: &Path) -> std::io::Result<Vec<Certificate<'static>>> {
     // A person names the file: it may be a pipe.
     let pem = system::regular::read_named(path, MAX_CA_FILE).map_err(|error| match error {
-        SmallFileError::Io(source) => source,
+        BoundedReadError::Io(source) => source,
         other => std::io::Error::other(other.to_string()),
     })?;
     let pem = pem.ok_or_else(|| std::io::Error::from(std::io::ErrorKind::NotFound))?;

@@ -4,7 +4,7 @@
 
 use super::{CAPTURED_SINCE, Config, ConfigError, ConfigKey, FOUND_SINCE, NO_PROJECT, project_key};
 use crate::home::Home;
-use crate::privacy::{narrow_directories, privacy_fault};
+use crate::privacy::{privacy_fault, restrict_directories};
 use contract::{Fault, Start};
 use jiff::Timestamp;
 use std::path::PathBuf;
@@ -181,7 +181,7 @@ impl ConfigEdit {
         // A change that does not read back must not replace a valid file.
         Config::parse(&after).map_err(|error| ConfigEditError::Unreadable(error.into_fault(&self.home)))?;
         private_file::write_private(&self.target(), after.as_bytes())?;
-        narrow_directories(&self.home);
+        restrict_directories(&self.home);
         Ok(())
     }
 

@@ -36,7 +36,7 @@ use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
-use system::bounded_read::read_small_file;
+use system::bounded_read::read_bounded;
 use toml_edit::{Document, Item, TableLike, TomlError};
 
 /// The largest `config.toml` that is read.
@@ -252,7 +252,7 @@ fn read_text(home: &Home) -> Result<Option<String>, Fault> {
         return Err(fault);
     }
     let failed = |problem: String| ConfigError { position: None, problem }.into_fault(home);
-    let file = read_small_file(&home.config_file(), MAX_BYTES).map_err(|error| failed(error.to_string()))?;
+    let file = read_bounded(&home.config_file(), MAX_BYTES).map_err(|error| failed(error.to_string()))?;
     let text = file.map(|file| String::from_utf8(file.bytes)).transpose();
     text.map_err(|error| failed(format!("is not UTF-8 at byte {}", error.utf8_error().valid_up_to())))
 }

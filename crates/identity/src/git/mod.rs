@@ -11,7 +11,7 @@ mod remote;
 pub use remote::{project_slug, repo_slug, slug};
 
 use std::path::{Path, PathBuf};
-use system::bounded_read::{SmallFileError, read_small_file};
+use system::bounded_read::{BoundedReadError, read_bounded};
 
 /// The largest repository configuration that is read.
 const CONFIG_LIMIT: u64 = 4 * 1024 * 1024;
@@ -86,7 +86,7 @@ pub enum GitError {
         path: PathBuf,
         /// Error of the read.
         #[source]
-        error: SmallFileError,
+        error: BoundedReadError,
     },
     /// A `.git` file that does not name a git directory.
     #[error("{} does not name a git directory", contract::text::path(.0))]
@@ -109,7 +109,7 @@ pub fn read_git_facts(start: &Path) -> Result<Option<GitFacts>, GitError> {
 fn read_facts(worktree: &Path, layout: Layout) -> Result<GitFacts, GitError> {
     let Layout { git_dir, common_dir } = layout;
     let path = common_dir.join("config");
-    let config = match read_small_file(&path, CONFIG_LIMIT) {
+    let config = match read_bounded(&path, CONFIG_LIMIT) {
         Ok(file) => file.map(|file| String::from_utf8_lossy(&file.bytes).into_owned()).unwrap_or_default(),
         Err(error) => return Err(GitError::File { path, error }),
     };
@@ -157,7 +157,7 @@ pub fn find_irregular(worktree: &Path) -> Option<PathBuf> {
 
 /// The loose ref and the log of the current branch.
 fn branch_files(layout: &Layout) -> Vec<PathBuf> {
-    let head = read_small_file(&layout.git_dir.join("HEAD"), POINTER_LIMIT).ok().flatten();
+    let head = read_bounded(&layout.git_dir.join("HEAD"), POINTER_LIMIT).ok().flatten();
     let branch = head.as_ref().and_then(|head| path_in(&head.bytes, b"ref:"));
     branch.map_or_else(Vec::new, |branch| {
         vec![layout.common_dir.join(&branch), layout.common_dir.join("logs").join(&branch)]
@@ -167,12 +167,12 @@ fn branch_files(layout: &Layout) -> Vec<PathBuf> {
 /// The git directories of `worktree`, when it holds a `.git` that leads to one.
 pub(crate) fn read_layout(worktree: &Path) -> Result<Option<Layout>, GitError> {
     let dot_git = worktree.join(".git");
-    let git_dir = match read_small_file(&dot_git, POINTER_LIMIT) {
+    let git_dir = match read_bounded(&dot_git, POINTER_LIMIT) {
         Ok(None) => return Ok(None),
-        Err(SmallFileError::NotAFile(_)) => dot_git,
+        Err(BoundedReadError::NotAFile(_)) => dot_git,
         // As in git, a path below a file and a dangling link are no repository.
-        Err(SmallFileError::Dangling) => return Ok(None),
-        Err(SmallFileError::Io(error)) if error.kind() == std::io::ErrorKind::NotADirectory => {
+        Err(BoundedReadError::Dangling) => return Ok(None),
+        Err(BoundedReadError::Io(error)) if error.kind() == std::io::ErrorKind::NotADirectory => {
             return Ok(None);
         }
         Err(error) => return Err(GitError::File { path: dot_git, error }),
@@ -186,7 +186,7 @@ pub(crate) fn read_layout(worktree: &Path) -> Result<Option<Layout>, GitError> {
         return Ok(None);
     }
     let pointer = git_dir.join("commondir");
-    let common_dir = match read_small_file(&pointer, POINTER_LIMIT) {
+    let common_dir = match read_bounded(&pointer, POINTER_LIMIT) {
         Ok(None) => git_dir.clone(),
         Ok(Some(file)) => match path_in(&file.bytes, b"") {
             Some(target) => crate::paths::canonical_or_clean(&git_dir.join(target)),

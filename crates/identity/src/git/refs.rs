@@ -3,7 +3,7 @@
 use super::Head;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use system::bounded_read::{SmallFileError, read_small_file};
+use system::bounded_read::{BoundedReadError, read_bounded};
 
 /// The largest loose ref or HEAD that is read.
 const REF_LIMIT: u64 = 4096;
@@ -50,7 +50,7 @@ fn resolve(name: &str, git_dir: &Path, common_dir: &Path) -> Result<Option<Strin
         let text = match read_ref_file(&path) {
             Ok(Some(text)) => text,
             // A directory: branches below this name exist, a loose one of this name does not.
-            Ok(None) | Err(SmallFileError::NotAFile(_)) => {
+            Ok(None) | Err(BoundedReadError::NotAFile(_)) => {
                 return read_packed(&common_dir.join("packed-refs"), &name);
             }
             Err(problem) => return Err(format!("{name} {problem}")),
@@ -69,8 +69,8 @@ fn is_per_worktree(name: &str) -> bool {
         || !name.starts_with("refs/")
 }
 
-fn read_ref_file(path: &Path) -> Result<Option<String>, SmallFileError> {
-    let file = read_small_file(path, REF_LIMIT)?;
+fn read_ref_file(path: &Path) -> Result<Option<String>, BoundedReadError> {
+    let file = read_bounded(path, REF_LIMIT)?;
     Ok(file.map(|file| String::from_utf8_lossy(&file.bytes).into_owned()))
 }
 

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use system::bounded_read::read_small_file;
+use system::bounded_read::read_bounded;
 use system::private_file::WriteError;
 
 /// The largest project configuration that is read.
@@ -49,7 +49,7 @@ struct ProjectSection {
 
 /// The text of the file, or nothing when there is none.
 pub(super) fn read_text(path: &Path) -> Result<Option<String>, ProjectError> {
-    let file = read_small_file(path, MAX_BYTES)
+    let file = read_bounded(path, MAX_BYTES)
         .map_err(|error| ProjectError::File { path: path.to_path_buf(), error })?;
     let text = file.map(|file| String::from_utf8(file.bytes)).transpose();
     text.map_err(|error| ProjectError::Malformed {

@@ -18,7 +18,7 @@ use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use system::bounded_read::SmallFileError;
+use system::bounded_read::BoundedReadError;
 use system::lock::{FileLock, LockError};
 use system::machine::Machine;
 use system::private_file::WriteError;
@@ -54,7 +54,7 @@ pub enum ProjectError {
         path: PathBuf,
         /// Error of the read.
         #[source]
-        error: SmallFileError,
+        error: BoundedReadError,
     },
     /// The content of the file is invalid.
     #[error("{} {problem}; correct it by hand", contract::text::path(.path))]

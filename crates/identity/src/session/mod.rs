@@ -16,7 +16,7 @@ use crate::secret::Secret;
 use contract::{AuthAbsence, Fault, FaultCode, LoginState, Remedy};
 use jiff::Timestamp;
 use std::io;
-use system::bounded_read::SmallFileError;
+use system::bounded_read::BoundedReadError;
 
 /// One teamspace of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,7 +86,7 @@ impl Session {
 pub enum SessionError {
     /// The file cannot be read at all.
     #[error(transparent)]
-    File(#[from] SmallFileError),
+    File(#[from] BoundedReadError),
     /// Group or others may read it, and so could have replaced it.
     #[error("has mode {0:04o}; only its owner may have access (0600)")]
     Shared(u32),
@@ -104,7 +104,7 @@ pub enum SessionError {
     SaltMissing,
     /// The salt cannot be read.
     #[error("cannot be decrypted: its salt, session.salt, {0}")]
-    Salt(SmallFileError),
+    Salt(BoundedReadError),
     /// The salt is no salt.
     #[error("cannot be decrypted: its salt, session.salt, has {0} bytes instead of 16")]
     SaltLength(usize),

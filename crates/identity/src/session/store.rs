@@ -15,7 +15,7 @@ use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 use std::path::Path;
 use std::time::Duration;
-use system::bounded_read::read_small_file;
+use system::bounded_read::read_bounded;
 use system::lock::{FileLock, LockError};
 use system::machine::Machine;
 use system::private_file::{self, WriteError};
@@ -114,7 +114,7 @@ impl SessionStore {
     }
 
     fn read_file(&self) -> Result<Option<SessionFile>, SessionError> {
-        match read_small_file(&self.home.session_file(), MAX_BYTES)? {
+        match read_bounded(&self.home.session_file(), MAX_BYTES)? {
             None => Ok(None),
             Some(file) if file.shared => Err(SessionError::Shared(file.mode)),
             Some(file) => Ok(Some(SessionFile { bytes: file.bytes })),
@@ -144,7 +144,7 @@ impl SessionStore {
     }
 
     fn read_salt(&self) -> Result<Option<[u8; SALT_BYTES]>, SessionError> {
-        let salt = read_small_file(&self.home.session_salt(), 4096).map_err(SessionError::Salt)?;
+        let salt = read_bounded(&self.home.session_salt(), 4096).map_err(SessionError::Salt)?;
         salt.map(|file| {
             let length = file.bytes.len();
             file.bytes.try_into().map_err(|_| SessionError::SaltLength(length))
@@ -253,7 +253,7 @@ impl SessionStore {
     fn load_salt(&self) -> Result<[u8; SALT_BYTES], SessionWriteError> {
         let path = self.home.session_salt();
         if let Ok(Some(salt)) = self.read_salt() {
-            private_file::tighten(&path)?;
+            private_file::restrict_if_present(&path)?;
             return Ok(salt);
         }
         let salt = random().map_err(|error| self.failed(SessionError::Random(error)))?;

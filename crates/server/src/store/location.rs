@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::fs::Metadata;
 use std::io;
 use std::path::{Path, PathBuf};
-use system::bounded_read::read_small_file;
+use system::bounded_read::read_bounded;
 
 /// Environment variable with the address of a PostgreSQL database.
 const URL_VARIABLE: &str = "SPEC_KITTY_DATABASE_URL";
@@ -119,7 +119,7 @@ impl StoreOptions {
 /// Reads a small file of text.
 fn read(path: &Path) -> Result<String, ServerError> {
     let fault = |text: String| ServerError::DatabaseAddress(path.display().to_string(), text);
-    let file = read_small_file(path, MOST_BYTES).map_err(|error| fault(error.to_string()))?;
+    let file = read_bounded(path, MOST_BYTES).map_err(|error| fault(error.to_string()))?;
     let file = file.ok_or_else(|| fault("no such file".to_owned()))?;
     String::from_utf8(file.bytes).map_err(|_| fault("not UTF-8".to_owned()))
 }

@@ -32,7 +32,7 @@ pub(crate) fn uid() -> u32 {
 /// The login name of the real user, from the local account table.
 pub fn user_name() -> Option<String> {
     const TABLE_LIMIT: u64 = 4 * 1024 * 1024;
-    let table = crate::bounded_read::read_small_file(Path::new("/etc/passwd"), TABLE_LIMIT).ok()??;
+    let table = crate::bounded_read::read_bounded(Path::new("/etc/passwd"), TABLE_LIMIT).ok()??;
     let uid = uid().to_string();
     let text = String::from_utf8_lossy(&table.bytes).into_owned();
     text.lines().find_map(|line| {
@@ -98,7 +98,7 @@ pub(crate) fn permission_bits(metadata: &Metadata) -> u32 {
 
 /// Removes the permissions of group and others from `path`, whose metadata is `metadata`. Files of other users
 /// and shared directories are unchanged.
-pub(crate) fn make_private(path: &Path, metadata: &Metadata) -> io::Result<()> {
+pub(crate) fn restrict_owned(path: &Path, metadata: &Metadata) -> io::Result<()> {
     let mode = metadata.mode();
     let ours = metadata.uid() == rustix::process::geteuid().as_raw();
     if mode & 0o077 == 0 || mode & STICKY != 0 || !ours {
@@ -154,7 +154,7 @@ pub fn is_world_writable(metadata: &Metadata) -> bool {
 }
 
 /// Removes the permissions of group and others from a directory of this user, also with the sticky bit.
-pub fn narrow(path: &Path, metadata: &Metadata) -> io::Result<()> {
+pub fn restrict_directory(path: &Path, metadata: &Metadata) -> io::Result<()> {
     let mode = metadata.mode();
     let user = rustix::process::geteuid().as_raw();
     if mode & 0o077 == 0 || (metadata.uid() != user && user != 0) {
@@ -237,7 +237,7 @@ pub fn is_mounted_read_only(path: &Path) -> bool {
 ///
 /// # Errors
 /// The file is absent, or another user's.
-pub fn take_from_others(path: &Path) -> io::Result<()> {
+pub fn restrict_any_owner(path: &Path) -> io::Result<()> {
     let mode = fs::metadata(path)?.mode() & 0o7777;
     if mode & 0o077 == 0 {
         return Ok(());
@@ -249,7 +249,7 @@ pub fn take_from_others(path: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// The file is absent, or another user's.
-pub fn give_to_owner_only(path: &Path) -> io::Result<()> {
+pub fn set_owner_only(path: &Path) -> io::Result<()> {
     fs::set_permissions(path, Permissions::from_mode(if path.is_dir() { 0o700 } else { 0o600 }))
 }
 

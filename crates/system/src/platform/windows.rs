@@ -84,7 +84,7 @@ pub(crate) fn permission_bits(_metadata: &Metadata) -> u32 {
 }
 
 /// No modes here.
-pub(crate) fn make_private(_path: &Path, _metadata: &Metadata) -> io::Result<()> {
+pub(crate) fn restrict_owned(_path: &Path, _metadata: &Metadata) -> io::Result<()> {
     Ok(())
 }
 
@@ -235,7 +235,7 @@ pub fn is_world_writable(_metadata: &Metadata) -> bool {
 }
 
 /// The profile directory is private to its user here.
-pub fn narrow(_path: &Path, _metadata: &Metadata) -> io::Result<()> {
+pub fn restrict_directory(_path: &Path, _metadata: &Metadata) -> io::Result<()> {
     Ok(())
 }
 
@@ -289,7 +289,7 @@ pub fn is_mounted_read_only(_path: &Path) -> bool {
 ///
 /// # Errors
 /// None.
-pub fn take_from_others(_path: &Path) -> io::Result<()> {
+pub fn restrict_any_owner(_path: &Path) -> io::Result<()> {
     Ok(())
 }
 
@@ -297,7 +297,7 @@ pub fn take_from_others(_path: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// None.
-pub fn give_to_owner_only(_path: &Path) -> io::Result<()> {
+pub fn set_owner_only(_path: &Path) -> io::Result<()> {
     Ok(())
 }
 

@@ -21,7 +21,7 @@ use std::fmt::Write as _;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use system::lock::probe;
-use system::private_file::give_to_owner_only;
+use system::private_file::set_owner_only;
 use system::private_file::{WriteError, make_writable};
 
 /// Move unreadable files aside, with a timestamp; delete nothing
@@ -192,7 +192,7 @@ fn keep_private(root: &Path, moved: &Path) {
     for path in moved.ancestors().take_while(|above| above.starts_with(root)) {
         let ours = path.symlink_metadata().is_ok_and(|metadata| !metadata.is_symlink());
         if ours {
-            let _ = give_to_owner_only(path);
+            let _ = set_owner_only(path);
         }
     }
 }
@@ -220,7 +220,7 @@ fn restore_access(root: &Path, path: &Path) -> Vec<PathBuf> {
     way.reverse();
     let mut restored = Vec::new();
     for step in way {
-        if is_denied(step) && give_to_owner_only(step).is_ok() {
+        if is_denied(step) && set_owner_only(step).is_ok() {
             restored.push(step.to_owned());
         }
     }
