@@ -6,7 +6,7 @@
 use crate::compare;
 use crate::facts::{Facts, OwnerReading, StrayDaemon};
 use crate::owner::{judge_orphan, judge_owner};
-use crate::permit::{CapturePermit, CurePermit, EgressPermit, PermitRefused, QueueBirth};
+use crate::permit::{CapturePermit, CurePermit, EgressPermit, ObservedQueueId, PermitRefused};
 use contract::{Fault, FaultCode, Mismatch, OrphanRecord, OwnerStatus, PreflightResult, Remedy};
 
 /// Requirements of the caller beyond coherence.
@@ -142,7 +142,7 @@ impl Verdict {
             Some((scope, team_id)) => Ok(CapturePermit {
                 scope,
                 team_id,
-                queue: QueueBirth::of(self.facts.active.queue_id.as_ref()),
+                queue: ObservedQueueId::of(self.facts.active.queue_id.as_ref()),
                 queue_path: self.facts.active.path,
                 observed_at: self.facts.observed_at,
             }),
@@ -157,7 +157,7 @@ impl Verdict {
                 scope,
                 team_id,
                 server_url,
-                queue: QueueBirth::of(self.facts.active.queue_id.as_ref()),
+                queue: ObservedQueueId::of(self.facts.active.queue_id.as_ref()),
                 queue_path: self.facts.active.path,
                 observed_at: self.facts.observed_at,
             }),

@@ -28,4 +28,4 @@ pub use facts::{
     RecordedProcess, ResolvedPaths, StrayDaemon,
 };
 pub use owner::{judge_orphan, judge_owner, judge_reference_orphan};
-pub use permit::{CapturePermit, CurePermit, EgressPermit, LIFETIME, PermitRefused, QueueBirth};
+pub use permit::{CapturePermit, CurePermit, EgressPermit, LIFETIME, ObservedQueueId, PermitRefused};

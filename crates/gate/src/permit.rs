@@ -10,19 +10,19 @@ use std::time::{Duration, Instant};
 /// Time after the observation for which a permit is honoured.
 pub const LIFETIME: Duration = Duration::from_secs(60);
 
-/// Whether the queue DB that a permit names had an id when it was observed.
+/// Id of the permit's queue DB at the time of the observation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum QueueBirth {
+pub enum ObservedQueueId {
     /// It had this id; opening compares.
     Known(String),
     /// It had none (no file, or a file of the reference); opening creates one under the write lock or
     /// adopts the one created meanwhile at the same path.
-    Unborn,
+    Absent,
 }
 
-impl QueueBirth {
+impl ObservedQueueId {
     pub(crate) fn of(queue_id: Option<&String>) -> Self {
-        queue_id.map_or(Self::Unborn, |id| Self::Known(id.clone()))
+        queue_id.map_or(Self::Absent, |id| Self::Known(id.clone()))
     }
 }
 
@@ -32,7 +32,7 @@ pub struct CapturePermit {
     pub(crate) scope: Scope,
     pub(crate) team_id: String,
     pub(crate) queue_path: PathBuf,
-    pub(crate) queue: QueueBirth,
+    pub(crate) queue: ObservedQueueId,
     pub(crate) observed_at: Instant,
 }
 
@@ -43,7 +43,7 @@ pub struct EgressPermit {
     pub(crate) team_id: String,
     pub(crate) server_url: String,
     pub(crate) queue_path: PathBuf,
-    pub(crate) queue: QueueBirth,
+    pub(crate) queue: ObservedQueueId,
     pub(crate) observed_at: Instant,
 }
 
@@ -76,7 +76,7 @@ impl CapturePermit {
     }
 
     /// Identity of the queue DB that the gate judged.
-    pub fn queue(&self) -> &QueueBirth {
+    pub fn queue(&self) -> &ObservedQueueId {
         &self.queue
     }
 
@@ -108,7 +108,7 @@ impl EgressPermit {
     }
 
     /// Identity of the queue DB that the gate judged.
-    pub fn queue(&self) -> &QueueBirth {
+    pub fn queue(&self) -> &ObservedQueueId {
         &self.queue
     }
 

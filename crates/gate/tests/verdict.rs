@@ -63,7 +63,7 @@ fn coherent_machine_passes_and_gives_both_permits() {
     assert!(judge(coherent(), STRICT).result().ok);
     let capture = judge(coherent(), STRICT).into_capture_permit().expect("a permit");
     assert_eq!(capture.queue_path().to_str(), Some("/h/q.db"));
-    assert_eq!(capture.queue(), &gate::QueueBirth::Known("q1".into()));
+    assert_eq!(capture.queue(), &gate::ObservedQueueId::Known("q1".into()));
     let egress = judge(coherent(), RELAXED).into_egress_permit().expect("a permit");
     assert_eq!((egress.team_id(), egress.server_url()), ("team-PRIV-01", "https://example.invalid/"));
 }

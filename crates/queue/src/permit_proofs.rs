@@ -28,11 +28,11 @@ proofs! {
             let _ = store.prepare(capture);
         }";
     CapturePermitIsNotCloned: "E0599",
-        "fn twice(permit: " ["gate::CapturePermit", "gate::QueueBirth"] ") -> impl Sized {
+        "fn twice(permit: " ["gate::CapturePermit", "gate::ObservedQueueId"] ") -> impl Sized {
             (permit.clone(), permit)
         }";
     EgressPermitIsNotCloned: "E0599",
-        "fn twice(permit: " ["gate::EgressPermit", "gate::QueueBirth"] ") -> impl Sized {
+        "fn twice(permit: " ["gate::EgressPermit", "gate::ObservedQueueId"] ") -> impl Sized {
             (permit.clone(), permit)
         }";
     CapturePermitIsMadeByTheGate: "E0451",

@@ -11,7 +11,7 @@ use crate::fault_point::{FaultPoint, reached};
 use crate::file::{self, DbFile, JournalMode, Role};
 use crate::{health, journal, observe, schema};
 use contract::{Fault, FaultCode, Remedy, Scope};
-use gate::QueueBirth;
+use gate::ObservedQueueId;
 use jiff::Timestamp;
 use rusqlite::config::DbConfig;
 use rusqlite::{
@@ -65,7 +65,7 @@ impl ScopedDb {
     pub(crate) fn open(
         path: &Path,
         scope: &Scope,
-        expected: Option<&QueueBirth>,
+        expected: Option<&ObservedQueueId>,
         deadline: Duration,
     ) -> Result<Self, QueueError> {
         check_file(path, expected)?;
@@ -144,7 +144,7 @@ impl ScopedDb {
     }
 
     /// Brings the schema up to date and reads the id, creating one for a file without.
-    fn identify(&mut self, scope: &Scope, expected: Option<&QueueBirth>) -> Result<String, QueueError> {
+    fn identify(&mut self, scope: &Scope, expected: Option<&ObservedQueueId>) -> Result<String, QueueError> {
         let path = self.path.clone();
         let hash = scope.hash();
         let known = self.read("read", |tx| {
@@ -192,9 +192,9 @@ impl ScopedDb {
 }
 
 /// Nothing is created where the permit saw a queue, and nothing is opened that is no database.
-fn check_file(path: &Path, expected: Option<&QueueBirth>) -> Result<(), QueueError> {
+fn check_file(path: &Path, expected: Option<&ObservedQueueId>) -> Result<(), QueueError> {
     match (look_at(path, Role::Active)?, expected) {
-        (None, Some(QueueBirth::Known(id))) => {
+        (None, Some(ObservedQueueId::Known(id))) => {
             Err(identity_changed(path, format!("had id {id} and is gone")))
         }
         _ => Ok(()),
@@ -326,9 +326,9 @@ fn born(tx: &Transaction<'_>) -> Result<String, Abort> {
     Ok(id)
 }
 
-fn check_id(path: &Path, id: &str, expected: Option<&QueueBirth>) -> Result<(), QueueError> {
+fn check_id(path: &Path, id: &str, expected: Option<&ObservedQueueId>) -> Result<(), QueueError> {
     match expected {
-        Some(QueueBirth::Known(known)) if known != id => {
+        Some(ObservedQueueId::Known(known)) if known != id => {
             Err(identity_changed(path, format!("has id {id}, and the preflight gate saw {known}")))
         }
         _ => Ok(()),
