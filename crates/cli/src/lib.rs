@@ -6,7 +6,7 @@
 //! | `verb` | what a verb is, and what its class needs |
 //! | `diagnostics` | checks of this machine, for the doctors and for setup |
 //! | `status_board` | boards of missions as tables |
-//! | `front` | verbs that run in the Python CLI |
+//! | `python_cli` | verbs that run in the Python CLI |
 //! | `context` | environment, home and directory of one command |
 //! | `command` | the command tree: one file per verb |
 //! | `report`, `error` | the two ways a verb ends |
@@ -25,11 +25,11 @@ mod context;
 mod diagnostics;
 mod elsewhere;
 mod error;
-mod front;
 mod housekeeping;
 mod interrupt;
 mod mission_document;
 mod producing;
+mod python_cli;
 mod render;
 mod report;
 mod status_board;
@@ -50,7 +50,7 @@ pub fn main() -> std::process::ExitCode {
         let text = format!("spec-kitty {}\n", build::VERSION_LINE);
         return render::finish(Ok(report::Report { text, ..report::Report::silent() }), false).code().into();
     }
-    if let Some(code) = front::hand_over(&words) {
+    if let Some(code) = python_cli::hand_over(&words) {
         return code;
     }
     let parsed = args::Cli::parse_words(&words).and_then(|cli| {
@@ -61,7 +61,7 @@ pub fn main() -> std::process::ExitCode {
     let (verb, json) = match parsed {
         Ok(parsed) => parsed,
         Err(error) => {
-            return front::hand_over_init(&words, &error)
+            return python_cli::hand_over_init(&words, &error)
                 .unwrap_or_else(|| usage(&error, &words).code().into());
         }
     };

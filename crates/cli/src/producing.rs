@@ -4,9 +4,9 @@
 use crate::build;
 use crate::context::CommandContext;
 use crate::error::CliError;
-use crate::front::ChildEnd;
 use crate::housekeeping::{refresh_caches, settle_leftovers};
 use crate::mission_document::MissionDocument;
+use crate::python_cli::ChildEnd;
 use crate::render;
 use crate::report::{PROJECTS_SHOWN, Report};
 use crate::verb::Class;

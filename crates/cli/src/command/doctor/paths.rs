@@ -2,7 +2,7 @@
 //! verbs that it hands to the Python CLI.
 
 use crate::args::Cli;
-use crate::front;
+use crate::python_cli;
 use crate::verb::{Args, Class, CliError, CommandContext, Render, Report, Verb};
 use clap::Parser as _;
 use serde::Serialize;
@@ -82,7 +82,7 @@ fn inventory() -> Vec<PathLine> {
             );
         }
     }
-    let handed = front::verbs::all().filter(|verb| paths.iter().all(|path| path.verb != verb.words));
+    let handed = python_cli::verbs::all().filter(|verb| paths.iter().all(|path| path.verb != verb.words));
     let handed: Vec<_> = handed.map(|verb| (verb.words.to_owned(), verb.class)).collect();
     paths.extend(
         handed

@@ -2,8 +2,8 @@
 
 use crate::args::MissionArg;
 use crate::command::agent::tasks::list::warnings;
-use crate::front::verbs::counterpart_of;
 use crate::mission_document::MissionDocument;
+use crate::python_cli::verbs::counterpart_of;
 use crate::verb::{Args, Class, CliError, CommandContext, Report, Verb};
 use contract::text::printable;
 use mission::command::action_context::{ACTIONS, ActionContext, ContextRequest, resolve};

@@ -370,7 +370,7 @@ mod tests {
     fn verb_of_this_program_is_not_in_the_list() {
         for verb in all() {
             let words: Vec<_> = verb.words.split(' ').map(Into::into).collect();
-            assert!(!crate::front::is_ours(&words), "{}", verb.words);
+            assert!(!crate::python_cli::is_ours(&words), "{}", verb.words);
         }
     }
 
