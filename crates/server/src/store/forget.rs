@@ -85,66 +85,105 @@ impl Store {
     }
 }
 
-fn step(sql: &dyn Sql, team: TeamKey, project_uuid: &str) -> Result<ForgetStep, StoreError> {
+fn step<'s>(sql: &'s dyn Sql, team: TeamKey, project_uuid: &'s str) -> Result<ForgetStep, StoreError> {
     // A pruning would count the same rows.
     sql.lock("missions")?;
-    let mut forgotten = Forgotten::default();
-    let going_on = |forgotten| Ok(ForgetStep { forgotten, is_done: false });
     let query = "SELECT key FROM projects WHERE team = ?1 AND project_uuid = ?2";
     let Some(row) = sql.row(query, values![team, project_uuid])? else {
         // A project whose events were all rejected is no project, but they name it.
         let delete = "DELETE FROM rejections WHERE team = ?1 AND project_uuid = ?2";
         sql.execute(delete, values![team, project_uuid])?;
-        return Ok(ForgetStep { forgotten, is_done: true });
+        return Ok(ForgetStep { forgotten: Forgotten::default(), is_done: true });
     };
-    let project: i64 = row.get(0)?;
+    let project = ProjectRows { sql, team, project_uuid, key: row.get(0)? };
+    let removals: [Removal<'s>; 4] = [
+        ProjectRows::forget_events,
+        ProjectRows::delete_blocks,
+        ProjectRows::forget_bodies,
+        ProjectRows::delete_mission,
+    ];
+    for remove in removals {
+        if let Some(forgotten) = remove(&project)? {
+            return Ok(ForgetStep { forgotten, is_done: false });
+        }
+    }
+    for table in ["artifacts", "shares", "counts", "rejections", "projects"] {
+        let delete = format!("DELETE FROM {table} WHERE team = ?1 AND project_uuid = ?2");
+        sql.execute(&delete, values![team, project_uuid])?;
+    }
+    Ok(ForgetStep { forgotten: Forgotten::default(), is_done: true })
+}
 
-    let events = sql.rows(
-        "SELECT seq, event_id, event_type FROM events WHERE team = ?1 AND project = ?2 ORDER BY seq LIMIT ?3",
-        values![team, project, ROWS],
-    )?;
-    if let (Some(first), Some(last)) = (events.first(), events.last()) {
+/// One step: removes rows of one kind.
+type Removal<'s> = fn(&ProjectRows<'s>) -> Result<Option<Forgotten>, StoreError>;
+
+/// The rows of a project that is forgotten. Each removal is one step; none when nothing of its kind is left.
+struct ProjectRows<'s> {
+    sql: &'s dyn Sql,
+    team: TeamKey,
+    project_uuid: &'s str,
+    key: i64,
+}
+
+impl ProjectRows<'_> {
+    fn forget_events(&self) -> Result<Option<Forgotten>, StoreError> {
+        let Self { sql, team, project_uuid, key } = *self;
+        let events = sql.rows(
+            "SELECT seq, event_id, event_type FROM events WHERE team = ?1 AND project = ?2 ORDER BY seq LIMIT ?3",
+            values![team, key, ROWS],
+        )?;
+        let (Some(first), Some(last)) = (events.first(), events.last()) else { return Ok(None) };
         let hash = |row: &SqlRow| Ok(event_hash(&row.get::<String>(1)?));
         remember(sql, team, events.iter().map(hash))?;
         let is_build = |row: &&SqlRow| {
             row.get::<String>(2).is_ok_and(|kind| kind == contract::event::kind::BUILD_REGISTERED)
         };
-        forgotten.builds = events.iter().filter(is_build).count() as u64;
-        forgotten.events = sql.execute(
+        let builds = events.iter().filter(is_build).count() as u64;
+        let deleted = sql.execute(
             "DELETE FROM events WHERE team = ?1 AND project = ?2 AND seq <= ?3",
-            values![team, project, last.get::<i64>(0)?],
+            values![team, key, last.get::<i64>(0)?],
         )?;
-        remove_spans(sql, (team, project), (first.get(0)?, last.get(0)?))?;
+        let forgotten = Forgotten { events: deleted, builds, ..Forgotten::default() };
+        remove_spans(sql, (team, key), (first.get(0)?, last.get(0)?))?;
         uncount(sql, team, project_uuid, &forgotten)?;
-        return going_on(forgotten);
+        Ok(Some(forgotten))
     }
-    // A block whose events are being stored by another transaction has events when that one is seen.
-    let blocks = sql.execute(
-        "DELETE FROM blocks WHERE team = ?1 AND key IN
-            (SELECT key FROM blocks WHERE team = ?1 AND project = ?2 ORDER BY key LIMIT ?3)
-           AND NOT EXISTS (SELECT 1 FROM events WHERE events.team = blocks.team
-                             AND events.project = blocks.project AND events.block = blocks.key)",
-        values![team, project, BLOCKS],
-    )?;
-    if blocks > 0 {
-        return going_on(forgotten);
+
+    /// A block whose events are being stored by another transaction has events when that one is seen.
+    fn delete_blocks(&self) -> Result<Option<Forgotten>, StoreError> {
+        let blocks = self.sql.execute(
+            "DELETE FROM blocks WHERE team = ?1 AND key IN
+                (SELECT key FROM blocks WHERE team = ?1 AND project = ?2 ORDER BY key LIMIT ?3)
+               AND NOT EXISTS (SELECT 1 FROM events WHERE events.team = blocks.team
+                                 AND events.project = blocks.project AND events.block = blocks.key)",
+            values![self.team, self.key, BLOCKS],
+        )?;
+        Ok((blocks > 0).then(Forgotten::default))
     }
-    let bodies = sql.rows(
-        "SELECT bodies.seq, artifacts.project_uuid, mission_slug, target_branch, mission_type, manifest_version,
-            path, content_hash
-         FROM bodies JOIN artifacts ON artifacts.team = bodies.team AND artifacts.key = bodies.artifact
-         WHERE bodies.team = ?1 AND bodies.project_uuid = ?2 ORDER BY bodies.seq LIMIT ?3",
-        values![team, project_uuid, ROWS],
-    )?;
-    if let Some(last) = bodies.last() {
+
+    fn forget_bodies(&self) -> Result<Option<Forgotten>, StoreError> {
+        let Self { sql, team, project_uuid, .. } = *self;
+        let bodies = sql.rows(
+            "SELECT bodies.seq, artifacts.project_uuid, mission_slug, target_branch, mission_type,
+                manifest_version, path, content_hash
+             FROM bodies JOIN artifacts ON artifacts.team = bodies.team AND artifacts.key = bodies.artifact
+             WHERE bodies.team = ?1 AND bodies.project_uuid = ?2 ORDER BY bodies.seq LIMIT ?3",
+            values![team, project_uuid, ROWS],
+        )?;
+        let Some(last) = bodies.last() else { return Ok(None) };
         remember(sql, team, bodies.iter().map(body_row_hash))?;
         let condition = "bodies.team = ?1 AND bodies.project_uuid = ?2 AND bodies.seq <= ?3";
-        forgotten.bodies = remove_bodies(sql, condition, values![team, project_uuid, last.get::<i64>(0)?])?;
+        let deleted = remove_bodies(sql, condition, values![team, project_uuid, last.get::<i64>(0)?])?;
+        let forgotten = Forgotten { bodies: deleted, ..Forgotten::default() };
         uncount(sql, team, project_uuid, &forgotten)?;
-        return going_on(forgotten);
+        Ok(Some(forgotten))
     }
-    let mission = "SELECT key FROM missions WHERE team = ?1 AND project = ?2 LIMIT 1";
-    if let Some(row) = sql.row(mission, values![team, project])? {
+
+    /// Deletes spans of one mission, and the mission with the last of them.
+    fn delete_mission(&self) -> Result<Option<Forgotten>, StoreError> {
+        let Self { sql, team, key, .. } = *self;
+        let query = "SELECT key FROM missions WHERE team = ?1 AND project = ?2 LIMIT 1";
+        let Some(row) = sql.row(query, values![team, key])? else { return Ok(None) };
         let mission: i64 = row.get(0)?;
         let spans = sql.execute(
             "DELETE FROM mission_spans WHERE team = ?1 AND mission = ?2 AND first_seq IN
@@ -154,13 +193,8 @@ fn step(sql: &dyn Sql, team: TeamKey, project_uuid: &str) -> Result<ForgetStep, 
         if spans < ROWS {
             sql.execute("DELETE FROM missions WHERE team = ?1 AND key = ?2", values![team, mission])?;
         }
-        return going_on(forgotten);
+        Ok(Some(Forgotten::default()))
     }
-    for table in ["artifacts", "shares", "counts", "rejections", "projects"] {
-        let delete = format!("DELETE FROM {table} WHERE team = ?1 AND project_uuid = ?2");
-        sql.execute(&delete, values![team, project_uuid])?;
-    }
-    Ok(ForgetStep { forgotten, is_done: true })
 }
 
 /// The hash of a body, from a row with its key in the columns 1 to 6 and the hash of its content in the next one.
