@@ -283,7 +283,7 @@ impl SimulatedMachine {
 
     /// Leaves the pin of the legacy queue DB, as commands do after their gate.
     fn write_legacy_pin(&self, observation: &Observation) -> Outcome<()> {
-        if let Some(permit) = observation.pin_permit() {
+        if let Some(permit) = observation.legacy_count_permit() {
             Cure::open(&permit)?.write_pin()?;
         }
         Ok(())

@@ -20,7 +20,7 @@ pub(crate) fn refresh_caches(context: &CommandContext, observation: &Observation
         Ok(())
     };
     let legacy_counts = || -> Result<(), CliError> {
-        if let Some(permit) = observation.pin_permit() {
+        if let Some(permit) = observation.legacy_count_permit() {
             Cure::open(&permit)?.write_pin()?;
         }
         Ok(())

@@ -198,8 +198,8 @@ impl Observation {
         self.judge(Policy { require_auth: false }).cure_permit()
     }
 
-    /// A permit to pin the legacy queue DB; none without rows: there is nothing to scan.
-    pub fn pin_permit(&self) -> Option<CurePermit> {
+    /// A permit to cache the counts of the legacy queue DB; none without rows: there is nothing to scan.
+    pub fn legacy_count_permit(&self) -> Option<CurePermit> {
         let totals = self.legacy?.totals;
         if totals.total_rows() + totals.failure_log_rows > 0 { self.cure_permit() } else { None }
     }
