@@ -11,18 +11,21 @@
 //! | [`instant`] | instants of log rows, with any offset from UTC |
 //! | [`dialect`] | which releases work on a mission |
 //! | [`document`] | reading files bounded; writing them atomically, and undoing it |
+//! | `transaction` | one change of a mission, carried out or undone |
 //! | [`recovery`] | rows of commands that were interrupted |
 //! | [`slug`] | names of missions |
 //! | [`hand_over`] | rows that another program wrote for this one |
 //! | [`merge`] | merge drivers for git |
+//! | `conflict` | conflict markers of a merge |
 //! | [`meta`] | `meta.json` |
+//! | `planning` | planning documents as a command may rely on them |
 //! | [`placeholder_check`] | whether `spec.md` and `plan.md` have content |
 //! | [`transition`] | which changes of [`lane`]s are allowed |
 //! | [`log`] | `status.events.jsonl` |
 //! | `log_place` | the location of lane rows, and why it is not certain |
 //! | `lost_rows` | rows that a repaired log lacks and a commit has |
 //! | [`mission_log`] | where a mission's rows are: checkout, branch or worktree |
-//! | [`dossier`] | artifacts, and which of them travel |
+//! | [`dossier`] | artifacts, and which of them are sent |
 //! | [`front_matter`] | work package files |
 //! | [`decision`] | the decision ledger |
 //! | [`activity`] | activity logs and review cycles |
@@ -31,6 +34,7 @@
 //! | [`ownership`] | which files a work package may change |
 //! | [`allocation`] | `lanes.json` |
 //! | [`tasks`] | `tasks.md` |
+//! | `subtask_state` | state of the subtasks of a work package |
 //! | [`template`] | the documents a mission starts with |
 //! | [`work_package`] | ids of work packages, and their files |
 //! | [`wps`] | `wps.yaml` |
@@ -39,6 +43,7 @@
 //! | [`outgoing`] | from local facts to rows of the queue |
 //! | [`command`] | the commands |
 //! | [`snapshot`] | the reducer and `status.json` |
+//! | [`error`], `remedies` | errors, their codes and remedies |
 
 // Files are opened by `system::regular`, or for the reason beside the call (clippy.toml).
 #![cfg_attr(not(test), deny(clippy::disallowed_methods))]

@@ -60,8 +60,8 @@ pub(crate) struct ScopedDb {
 }
 
 impl ScopedDb {
-    /// Opens the queue of `scope` at `path`, creating file, tables and id as needed. `expected` is what
-    /// the permit's description of the file; nothing is written to a file that contradicts it.
+    /// Opens the queue of `scope` at `path`, creating file, tables and id as needed. `expected` is the
+    /// permit's description of the file; nothing is written to a file that contradicts it.
     pub(crate) fn open(
         path: &Path,
         scope: &Scope,

@@ -13,8 +13,9 @@
 //! | [`oauth`] | device flow, PKCE, tokens, refresh, revocation |
 //! | [`ci_token`] | the long-lived token of a machine account |
 //! | [`error`] | the error envelope and its codes |
-//! | [`inspect`] | the rows that a server holds |
+//! | [`inspect`] | the rows that a server stores |
 //! | [`receipts`] | whether a server still has what it acknowledged |
+//! | [`sharing`] | sharing a project with another team, and forgetting a project |
 
 pub mod batch;
 pub mod body;

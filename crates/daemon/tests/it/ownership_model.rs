@@ -1,7 +1,7 @@
 //! The protocol of lock, record and control file as a state machine. Any number of daemons of one home are started,
 //! stopped, killed and checked in any order, while files are removed under them.
 //!
-//! A daemon is an `DaemonOwnership` in this process; killing it drops the lock and leaves its files.
+//! A daemon is a `DaemonOwnership` value in this process; killing it drops the lock and leaves its files.
 #![cfg(unix)]
 
 use contract::{ForegroundIdentity, Scope};

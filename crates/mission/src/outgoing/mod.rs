@@ -6,7 +6,7 @@
 //! | [`payload`] | what of a local row travels: an allow-list per event type |
 //! | `envelope` | the envelope around it, judged by the published contract |
 //! | `dossier` | events and bodies of the documents |
-//! | `captured_cache` | which documents this checkout captured last |
+//! | `captured_cache` | cache of the documents that this checkout captured last |
 //!
 //! Invariants. Nothing here can open a queue without a [`CapturePermit`]. An event derived from a log row has that
 //! row's id, and an event about documents an id that is derived from its content; so a second capture is a duplicate
