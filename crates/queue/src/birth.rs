@@ -24,7 +24,7 @@ pub(crate) fn lost(queue: &Path, what: &str) -> Option<Fault> {
     let record = birth_record(queue)?;
     let there = queue.symlink_metadata().is_ok() && record.symlink_metadata().is_ok();
     there.then(|| {
-        let detail = format!("{what}, and this home has kept rows in it before");
+        let detail = format!("{what}, although its birth record shows that it held rows");
         Fault::new(Role::Active.unreadable(), queue, detail, Remedy::Repair)
     })
 }

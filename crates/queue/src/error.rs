@@ -63,7 +63,7 @@ pub enum QueueError {
     #[error("{}: {}{}", .0.code, shown_path(.0), .0.detail)]
     Fault(Box<Fault>),
     /// The permit is older than `gate::LIFETIME`: the machine may have changed since.
-    #[error("the boundary was judged {} s ago; run the command again", .age.as_secs())]
+    #[error("permit expired: the boundary was checked {} s ago", .age.as_secs())]
     PermitExpired {
         /// Its age.
         age: Duration,
@@ -156,6 +156,9 @@ impl QueueError {
     pub fn remedy(&self) -> Option<Remedy> {
         match self {
             Self::Fault(fault) => Some(fault.remedy.clone()),
+            Self::PermitExpired { .. } => {
+                Some(Remedy::Advice("run the same `spec-kitty` command again".to_owned()))
+            }
             Self::Full { .. } => Some(Remedy::SyncNow),
             Self::NotWritable { path, mode: Some(WriteBar::ReadOnlyFileSystem) } => {
                 Some(Remedy::Advice(format!("mount the file system of {} writable", text::path(path))))

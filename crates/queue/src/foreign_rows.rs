@@ -79,7 +79,7 @@ pub(crate) fn bind_all(store: &mut ScopedDb) -> Result<(), QueueError> {
     for kind in Kind::ALL {
         let mut after = if has_unbound(store, kind)? { Some(i64::MIN) } else { None };
         while let Some(from) = after {
-            after = store.write("bind found rows in", |tx| bind_chunk(tx, kind, from))?;
+            after = store.write("bind foreign rows in", |tx| bind_chunk(tx, kind, from))?;
         }
     }
     Ok(())
@@ -168,15 +168,15 @@ pub(crate) fn examine(
 ) -> Result<Result<(Place, Hold), String>, Abort> {
     let column = |offset: usize| row.get_ref(first + offset);
     if !key.is_natural(table) {
-        return Ok(Err("a key column is missing or no text".to_owned()));
+        return Ok(Err("a key column is missing or not text".to_owned()));
     }
     Ok(match table {
         LegacyTable::Events => {
             let whole = matches!(column(3)?, ValueRef::Integer(_) | ValueRef::Real(_));
             match (text_of(column(1)?), bytes_of(column(2)?)) {
-                (None, _) => Err("`event_type` is no text".to_owned()),
-                (_, None) => Err("`data` is no text".to_owned()),
-                _ if !whole => Err("`timestamp` is no number".to_owned()),
+                (None, _) => Err("`event_type` is not text".to_owned()),
+                (_, None) => Err("`data` is not text".to_owned()),
+                _ if !whole => Err("`timestamp` is not a number".to_owned()),
                 (Some(_), Some(data)) => StoredEvent::read(data)
                     .map(|facts| belonging(&facts))
                     .map_err(|why| format!("`data` is not a valid event: {why}")),
@@ -186,7 +186,7 @@ pub(crate) fn examine(
             (Some(_), Some(_)) => {
                 Ok((belonging_of_body(text_of(column(0)?).unwrap_or_default()), Hold::Foreign))
             }
-            _ => Err("`hash_algorithm` or `content_body` is no text".to_owned()),
+            _ => Err("`hash_algorithm` or `content_body` is not text".to_owned()),
         },
         LegacyTable::FailureLog => {
             Ok((belonging_of_body(text_of(column(0)?).unwrap_or_default()), Hold::Foreign))

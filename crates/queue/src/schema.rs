@@ -37,7 +37,7 @@ pub(crate) fn newer(path: &Path, version: i64) -> Fault {
     Fault::new(
         FaultCode::QueueSchemaNewer,
         path,
-        format!("has schema {version}, and this program knows {VERSION}"),
+        format!("has schema {version}; this release supports up to {VERSION}"),
         Remedy::Advice("update spec-kitty to the release that wrote this queue".to_owned()),
     )
 }

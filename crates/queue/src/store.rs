@@ -317,7 +317,7 @@ fn born(tx: &Transaction<'_>) -> Result<String, Abort> {
     getrandom::fill(&mut random).map_err(|error| {
         Abort::Queue(QueueError::Io {
             path: tx.path().unwrap_or_default().into(),
-            action: "draw a random id for",
+            action: "create a queue id for",
             source: std::io::Error::other(error.to_string()),
         })
     })?;

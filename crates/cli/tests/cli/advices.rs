@@ -241,6 +241,7 @@ const ROWS: &[(&str, &str, How)] = &[
     ("queue/src/error.rs", "mount the file system of", Names("{}")),
     ("queue/src/error.rs", "writable for this user", Names("{}")),
     ("queue/src/error.rs", "free space", Names("{}")),
+    ("queue/src/error.rs", "command again", Names("`spec-kitty` command again")),
     ("queue/src/schema.rs", "the release that wrote this queue", Names("spec-kitty")),
     ("server/src/error.rs", "= text", From("with --data, name a directory that this user may write")),
     ("server/src/error.rs", "the directory of a server", Names("--data")),

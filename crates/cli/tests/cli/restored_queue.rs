@@ -166,9 +166,16 @@ fn rows_of_an_unknown_owner_are_parked_until_the_answer_is_known() {
             .as_array()
             .unwrap()
             .iter()
-            .all(|row| row["why"].as_str().unwrap().contains("has had it")),
+            .all(|row| row["why"].as_str().unwrap().contains("imported or delivered this row")),
         "{open:#}"
     );
+    // The remedy of each, as printed.
+    for row in open["kept"].as_array().unwrap() {
+        let remedy = format!("spec-kitty sync parked drop {} --reason TEXT", row["id"]);
+        assert!(row["why"].as_str().unwrap().contains(&format!("`{remedy}`")), "{row:#}");
+        world.run(remedy.split(' ').skip(1)).exits(0);
+    }
+    assert_eq!(count(&own(&world), "parked"), 0);
     let waits: String = own(&world).query_row("SELECT event_id FROM queue", [], |row| row.get(0)).unwrap();
     assert_eq!(waits, new);
 }

@@ -33,9 +33,9 @@ pub const OAUTH_TOKEN: &str = "/oauth/token";
 pub const OAUTH_REVOKE: &str = "/oauth/revoke";
 /// GET in a browser, POST of its form: approve a device.
 pub const DEVICE_APPROVAL: &str = "/device";
-/// GET: events the server holds, newest last. Ours, not the reference's.
+/// GET: events that the server stores, newest last. Ours, not the reference's.
 pub const INSPECT_EVENTS: &str = "/api/v1/inspect/events";
-/// GET: bodies the server holds. Ours.
+/// GET: bodies that the server stores. Ours.
 pub const INSPECT_BODIES: &str = "/api/v1/inspect/bodies";
 /// GET: the process runs.
 pub const HEALTHZ: &str = "/healthz";

@@ -1,11 +1,11 @@
-//! The rows that a server holds. Routes of this server only, to compare its rows with the sent ones.
+//! The rows that a server stores. Routes of this server only, to compare its rows with the sent ones.
 
 use serde::{Deserialize, Serialize};
 
 /// Rows per answer at most.
 pub const PAGE: u64 = 1000;
 
-/// One event the server holds, without its content unless asked for.
+/// One event that the server stores, without its content unless asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldEvent {
     /// Position in the server's order of arrival.
@@ -32,7 +32,7 @@ pub struct HeldEvent {
     pub content: Option<String>,
 }
 
-/// One body the server holds, without its content unless asked for.
+/// One body that the server stores, without its content unless asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldBody {
     /// Position in the server's order of arrival.

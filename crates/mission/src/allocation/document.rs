@@ -87,7 +87,8 @@ pub struct KnownLanes {
 pub(crate) fn read_lanes(mission_dir: &Path) -> Result<Option<KnownLanes>> {
     let path = mission_dir.join(FILE);
     let Some(text) = read_text(&path, MAX_JSON)? else { return Ok(None) };
-    let wrong = |error: serde_json::Error| MissionError::malformed(&path, format!("holds no lanes: {error}"));
+    let wrong =
+        |error: serde_json::Error| MissionError::malformed(&path, format!("is not a `lanes.json`: {error}"));
     let document: Map<String, Value> = serde_json::from_str(&text).map_err(wrong)?;
     let allocation = serde_json::from_value(Value::Object(document.clone())).map_err(wrong)?;
     Ok(Some(KnownLanes { text, document, allocation }))

@@ -147,7 +147,7 @@ impl CreateRequest {
                 return wrong("--start-branch", "cannot be the name of a branch".into());
             }
             if self.target_branch.as_deref().is_some_and(|target| target.trim() != start) {
-                return wrong("--start-branch", "is another branch than that of --target-branch".into());
+                return wrong("--start-branch", "differs from --target-branch".into());
             }
         }
         if self.mission_type.as_deref().is_some_and(|kind| !slug::is_kebab(kind)) {

@@ -113,13 +113,15 @@ impl MappingRequest {
         };
         if let Some(id) = mappings.keys().find(|id| !is_wp_id(id)) {
             let shown = contract::text::printable(id);
-            let problem = format!("`{shown}` is no work package: WP and two digits, like WP01");
+            let problem = format!("`{shown}` is not a work package id: WP and two digits, like WP01");
             return wrong(if name == "--batch" { name } else { "--wp" }, &problem);
         }
         match mappings.values().flatten().find(|id| references(id) != [(*id).clone()]) {
             Some(id) => {
                 let shown = contract::text::printable(id);
-                wrong(name, &format!("`{shown}` is no requirement: FR-, NFR- or C- and digits, like FR-001"))
+                let problem =
+                    format!("`{shown}` is not a requirement id: FR-, NFR- or C- and digits, like FR-001");
+                wrong(name, &problem)
             }
             None => Ok(mappings),
         }

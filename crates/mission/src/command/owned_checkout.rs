@@ -28,7 +28,7 @@ pub fn owned_checkout(project: &Project, directory: &Path) -> Result<Project> {
     }
     check_directory(&directory.join(".kittify"))?;
     if !directory.join(".kittify").is_dir() {
-        return Err(wrong("is no project: it holds no `.kittify/`"));
+        return Err(wrong("is not a project: it has no `.kittify/`"));
     }
     Ok(checkout)
 }

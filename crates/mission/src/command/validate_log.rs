@@ -100,7 +100,7 @@ fn problems(row: &LaneRow) -> Vec<String> {
     });
     must(from != Lane::Uninitialized, &|| format!("no work package leaves `{from}`"));
     must(to.is_on_board(), &|| format!("no work package moves to `{to}`"));
-    must(Instant::parse(&row.at).is_some(), &|| format!("`at` is no time: `{}`", printable(&row.at)));
+    must(Instant::parse(&row.at).is_some(), &|| format!("`at` is not a time: `{}`", printable(&row.at)));
     must(ExecutionMode::named(&row.execution_mode).is_some(), &|| {
         format!(
             "`execution_mode` is `{}`, neither `worktree` nor `direct_repo`",
@@ -207,7 +207,7 @@ mod tests {
         for (change, problem) in [
             (json!({"event_id": "one"}), "neither a ULID nor a UUID"),
             (json!({"mission_slug": ""}), "names no mission"),
-            (json!({"at": "yesterday"}), "`at` is no time"),
+            (json!({"at": "yesterday"}), "`at` is not a time"),
             (json!({"execution_mode": "code_change"}), "`execution_mode` is `code_change`"),
             (json!({"force": true}), "forced without a reason"),
             (

@@ -137,8 +137,9 @@ impl Transcript {
     /// Reads a record; nothing when there is none.
     pub fn read(files: &Files) -> Result<Option<Self>> {
         let Some(text) = read_text(&files.record, MAX_JSON)? else { return Ok(None) };
-        let record = serde_json::from_str(&text)
-            .map_err(|error| MissionError::malformed(&files.record, format!("is no transcript: {error}")))?;
+        let record = serde_json::from_str(&text).map_err(|error| {
+            MissionError::malformed(&files.record, format!("is not a transcript: {error}"))
+        })?;
         Ok(Some(record))
     }
 

@@ -176,7 +176,7 @@ impl WorkPackage {
         match self.map.get("lane").and_then(Value::as_str) {
             Some(lane @ ("genesis" | "uninitialized")) => Err(MissionError::malformed(
                 &self.path,
-                format!("has the `lane` {lane}, which is no lane of a work package: remove the line"),
+                format!("has the `lane` {lane}, which is not a lane of a work package: remove the line"),
             )),
             _ => Ok(()),
         }

@@ -309,7 +309,7 @@ fn recorded_dispatch_names_model_and_profile() {
         world.write(format!("kitty-ops/{ID}.jsonl"), &format!("{started}\n{{\"event\": \"completed\"}}\n"));
     };
     let request = move_task::MoveTaskRequest { invocation_id: Some(ID.into()), ..to("claimed") };
-    for (id, problem) in [("../../x", "is no ULID"), (ID, "does not exist")] {
+    for (id, problem) in [("../../x", "is not a ULID"), (ID, "does not exist")] {
         let request = move_task::MoveTaskRequest { invocation_id: Some(id.into()), ..request.clone() };
         let refused = moved(&world, &request).unwrap_err().to_string();
         assert!(refused.contains(problem), "{refused}");

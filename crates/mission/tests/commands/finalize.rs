@@ -293,7 +293,7 @@ fn sequential_work_packages_may_share_files_with_a_warning() {
             .unwrap();
     let warnings = judged.ownership_warnings.join("\n");
     assert!(warnings.contains("WP01 ('src/a.rs') and WP02 ('src/a.rs') share files"), "{warnings}");
-    assert!(warnings.contains("'src/a.rs' is no file yet: name it in create_intent"), "{warnings}");
+    assert!(warnings.contains("path 'src/a.rs' does not exist: add it to create_intent"), "{warnings}");
     assert_eq!(judged.validation.lanes_preview.count, 1);
     write_tasks(&world, &slug, "", "");
     assert_eq!(finalize(&world, &slug).unwrap_err().code().name(), "OWNERSHIP_INVALID");
@@ -404,7 +404,7 @@ fn older_lanes_json_keeps_its_rule_and_its_form() {
     assert!(!world.read(&path).contains("planning_commit_sha"));
     world.write(&path, "{\"lanes\": 3}");
     let error = finalize(&world, &slug).unwrap_err();
-    assert!(error.to_string().contains("lanes.json: holds no lanes"), "{error}");
+    assert!(error.to_string().contains("is not a `lanes.json`"), "{error}");
 }
 
 #[test]
@@ -516,5 +516,5 @@ fn planning_commit_of_begun_work_is_refreshed_along_its_history_only() {
     let path = format!("kitty-specs/{slug}/lanes.json");
     world.write(&path, &world.read(&path).replace(tip.trim(), other.trim()));
     let refused = refresh().unwrap_err().to_string();
-    assert!(refused.contains("is no ancestor of main"), "{refused}");
+    assert!(refused.contains("is not an ancestor of main"), "{refused}");
 }

@@ -199,7 +199,7 @@ impl Writer {
     ///
     /// On failure the rows stay prepared, and the next settle of the mission finds their witness or parks them.
     pub fn withdraw(&mut self, prepared: Prepared) -> Result<(), QueueError> {
-        self.store.write("take prepared rows back from", |tx| {
+        self.store.write("withdraw prepared rows from", |tx| {
             tx.prepare_cached("DELETE FROM prepared WHERE command = ?1")?.execute([&prepared.command])?;
             Ok(())
         })

@@ -162,7 +162,7 @@ fn describe(witness: Option<&Witness>) -> String {
             format!("{} does not have the captured content", contract::text::path(path))
         }
         Some(Witness::Row { kind, key }) => format!("the {kind} `{key}` it was captured with is not proven"),
-        None => "its witness has a form that this program does not know".to_owned(),
+        None => "its witness has an unknown form".to_owned(),
     }
 }
 

@@ -95,7 +95,7 @@ pub(super) fn resend(
     // The decisions are looked up before the lock is taken: they are the caller's code.
     let places = store.read("read the projects of", |tx| Ok(origin::read_all(tx)?))?;
     let consents = decide(&places, consent);
-    store.write("queue sent bytes in", |tx| {
+    store.write("queue sent rows again in", |tx| {
         let mut walk = Walk::new(tx, Some(tx), resend, &places, &consents);
         walk.run()?;
         let report = walk.report;

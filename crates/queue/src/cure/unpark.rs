@@ -124,8 +124,9 @@ fn owned_elsewhere(store: &ScopedDb, row: &RowToRestore) -> Result<Option<String
         RowOwner::Unowned => None,
         RowOwner::Open(path) => Some(format!("{} still cannot be read", contract::text::path(&path))),
         RowOwner::Other(path) => Some(format!(
-            "{} has had it, so it is that account's; `sync parked drop` takes it",
-            contract::text::path(&path)
+            "{} imported or delivered this row, so it belongs to that account; remove it here with `spec-kitty sync parked drop {} --reason TEXT`",
+            contract::text::path(&path),
+            row.id
         )),
     })
 }
@@ -158,11 +159,12 @@ fn restore(tx: &Transaction<'_>, row: &RowToRestore) -> Result<Result<(), String
         return restore_failure(tx, row);
     }
     if Kind::from_stored(row.kind).is_none() {
-        return Ok(Err(
-            "a failure-log row is a record and never waits; `sync parked drop` takes it".to_owned()
-        ));
+        return Ok(Err(format!(
+            "failure-log rows are never sent; remove it with `spec-kitty sync parked drop {} --reason TEXT`",
+            row.id
+        )));
     }
-    let Some(payload) = &row.payload else { return Ok(Err("its payload is no text".to_owned())) };
+    let Some(payload) = &row.payload else { return Ok(Err("its payload is not text".to_owned())) };
     if row.kind == Kind::Event.stored()
         && let Err(why) = StoredEvent::read(payload.as_bytes())
     {

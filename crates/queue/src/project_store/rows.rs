@@ -147,10 +147,10 @@ fn read_entry(stored: &str, project_uuid: &str) -> Result<(String, StoreEntry), 
                     String::from_utf8(bytes).map_err(|error| format!("`payload` is not UTF-8: {error}"))?;
                 (text, document.event_type, document.coalesce_key, document.repo_slug)
             }
-            (Some(other), _) => return Err(format!("`payload_encoding` is `{other}`, which is not known")),
+            (Some(other), _) => return Err(format!("unknown `payload_encoding` `{other}`")),
         };
     let event =
-        StoredEvent::read(text.as_bytes()).map_err(|why| format!("the envelope is no event: {why}"))?;
+        StoredEvent::read(text.as_bytes()).map_err(|why| format!("the envelope is not an event: {why}"))?;
     let id = event.event_id().filter(|id| !id.is_empty()).ok_or("the envelope has no `event_id`")?;
     if let Some(other) = event.project_uuid().filter(|uuid| uuid != project_uuid) {
         return Err(format!("the envelope belongs to project {other}"));

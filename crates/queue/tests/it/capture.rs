@@ -1,7 +1,7 @@
 //! Prepare, append, confirm; settle; capacity; coalescing; identity.
 
 use crate::support::*;
-use contract::{Consent, ExitCode, FaultCode, Start};
+use contract::{Consent, ExitCode, FaultCode, Remedy, Start};
 use queue::{Capacity, Capture, Kind, NewRow, Place, QueueError, Witness, Writer, observe_counts};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -273,6 +273,10 @@ fn old_permit_is_refused() {
     let error = Writer::open(&capture_permit(facts), Capacity(10)).expect_err("expired");
     assert!(matches!(error, QueueError::PermitExpired { .. }), "{error}");
     assert!(!home.scoped(&scope()).exists());
+    // The remedy: the same command again has a new permit.
+    let remedy = error.remedy();
+    assert!(matches!(&remedy, Some(Remedy::Advice(text)) if text.contains("command again")), "{remedy:?}");
+    Writer::open(&home.capture_permit(&scope()), Capacity(10)).expect("a new permit opens the queue");
 }
 
 #[test]

@@ -439,7 +439,7 @@ fn newer_schema_is_refused_by_every_door_and_left_as_it_is() {
     let bytes = fs_err::read(&path).expect("bytes");
     let QueueError::Fault(fault) = Cure::open(&permit).expect_err("refused") else { panic!("a fault") };
     assert_eq!(fault.code, FaultCode::QueueSchemaNewer);
-    assert!(fault.detail.contains("schema 99, and this program knows 2"), "{}", fault.detail);
+    assert!(fault.detail.contains("schema 99; this release supports up to 2"), "{}", fault.detail);
     let contract::Remedy::Advice(advice) = &fault.remedy else { panic!("an advice") };
     assert!(advice.contains("update spec-kitty"), "{advice}");
     assert!(queue::observe_active(&path).is_err() && observe_counts(&path, &no_opt_in).is_err());

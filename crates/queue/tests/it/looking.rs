@@ -44,7 +44,7 @@ fn every_waiting_row_is_shown_with_what_keeps_it_from_leaving() {
     assert_eq!(rows.iter().filter(|row| row.kind == Kind::Event).count(), 3, "prepared rows do not wait");
     assert_eq!((problem("01A"), problem("spec.md")), (String::new(), String::new()));
     assert!(problem("01T").contains("not a valid event"), "{}", problem("01T"));
-    assert_eq!(problem("01B"), "`event_type` is no text");
+    assert_eq!(problem("01B"), "`event_type` is not text");
     assert!(problem("plan.md").contains("content_hash is not the SHA-256"), "{}", problem("plan.md"));
     assert!(problem("blob.md").contains("no text"), "{}", problem("blob.md"));
     let first = &rows[0];

@@ -155,7 +155,7 @@ impl CloseRequest {
             let shown = contract::text::printable(&self.decision_id).into_owned();
             return Err(MissionError::Argument {
                 name: "DECISION_ID",
-                problem: format!("`{shown}` is no decision id (26 characters)"),
+                problem: format!("`{shown}` is not a decision id (26 characters)"),
             });
         }
         match &self.closing {

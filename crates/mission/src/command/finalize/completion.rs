@@ -368,7 +368,7 @@ fn empty_patterns(
                 ));
             } else if !wp.create_intent.contains(pattern) {
                 found.push(format!(
-                    "{}: owned_files path {shown} is no file yet: name it in create_intent if the work creates it",
+                    "{}: owned_files path {shown} does not exist: add it to create_intent if the work creates it",
                     wp.id
                 ));
             }

@@ -330,7 +330,7 @@ fn refreshed_commit(project: &Project, known: &KnownLanes, target: &str) -> Resu
     let tip = branches.local(target).ok_or_else(|| wrong(format!("has no local branch {shown}")))?;
     match known.text(PLANNING_COMMIT) {
         Some(recorded) if !is_ancestor(project, recorded, &tip.commit)? => Err(wrong(format!(
-            "needs a plan that was amended: the recorded commit {} is no ancestor of {shown}",
+            "needs a plan that was amended: the recorded commit {} is not an ancestor of {shown}",
             contract::text::printable(recorded)
         ))),
         _ => Ok(tip.commit.clone()),

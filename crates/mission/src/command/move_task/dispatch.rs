@@ -73,14 +73,14 @@ fn read_record(project: &Project, id: &str) -> Result<DispatchRecord> {
     let shown = contract::text::printable(id).into_owned();
     // Before it is part of a path.
     if !is_ulid(id) {
-        return Err(wrong(format!("`{shown}` is no ULID")));
+        return Err(wrong(format!("`{shown}` is not a ULID")));
     }
     let path = project.root().join(RECORDS).join(format!("{id}.jsonl"));
     let text = read_text(&path, MAX_JSON)?
         .ok_or_else(|| wrong(format!("{} does not exist", contract::text::path(&path))))?;
     let first = text.lines().next().unwrap_or_default();
     let record: DispatchRecord = serde_json::from_str(first).map_err(|error| {
-        MissionError::malformed(&path, format!("line 1 is no record of a dispatch: {error}"))
+        MissionError::malformed(&path, format!("line 1 is not a dispatch record: {error}"))
     })?;
     if record.event != "started" || record.invocation_id != id {
         return Err(MissionError::malformed(&path, format!("line 1 does not start dispatch {id}")));

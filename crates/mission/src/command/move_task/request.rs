@@ -116,7 +116,7 @@ impl MoveTaskRequest {
             (true, _) if !matches!(to, Lane::Approved | Lane::Done) => {
                 Some("is only for --to approved or done")
             }
-            (true, _) if !self.force => Some("needs --force: nobody else has reviewed it"),
+            (true, _) if !self.force => Some("needs --force: there is no independent review"),
             (true, (true, true)) => None,
             (true, _) => Some("needs --intended-reviewer and --reviewer-failure-reason"),
         }

@@ -198,7 +198,7 @@ fn known_done(
     scope: &Scope,
     legacy_path: &Path,
 ) -> Result<Option<LegacyObservation>, QueueError> {
-    let Some(pin) = store.read("read the pin of", |tx| pin_of(tx))? else { return Ok(None) };
+    let Some(pin) = store.read("read the legacy row counts of", |tx| pin_of(tx))? else { return Ok(None) };
     // A file that changed would be scanned here; only its pinned counts are wanted.
     if !pin.holds(legacy_path) {
         return Ok(None);
@@ -263,10 +263,10 @@ fn write_pin(
 ) -> Result<(), QueueError> {
     let Some(fingerprint) = fingerprint else { return Ok(()) };
     let pin = LegacyPin { fingerprint, found };
-    if store.read("read the pin of", |tx| pin_of(tx))?.as_ref() == Some(&pin) {
+    if store.read("read the legacy row counts of", |tx| pin_of(tx))?.as_ref() == Some(&pin) {
         return Ok(());
     }
-    store.write("leave the pin in", |tx| Ok(set_meta(tx, crate::observe::PIN, &pin.render())?))
+    store.write("store the legacy row counts in", |tx| Ok(set_meta(tx, crate::observe::PIN, &pin.render())?))
 }
 
 /// Whether the file has changed since [`data_version`] was `version`.

@@ -279,7 +279,7 @@ impl<'t> Transfer<'t> {
             outcome = CopyOutcome::Duplicate;
         }
         let unread = self.unread.map(contract::text::path).unwrap_or_default();
-        let open = format!("{unread} cannot be read, and may have had it");
+        let open = format!("owner unknown: {unread} cannot be read and may own this row");
         let parked = match outcome {
             CopyOutcome::OwnerUnknown => Some((reason::OWNER_UNKNOWN, open.as_str())),
             CopyOutcome::Unreadable => {
