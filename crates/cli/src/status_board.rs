@@ -120,7 +120,7 @@ fn card_text(card: &Card) -> String {
     }
 }
 
-/// A line of work, and where it is worked on. Branches and paths stay whole: they are copied.
+/// A lane of work, and where it is worked on. Branches and paths stay whole: they are copied.
 fn describe_lane(out: &mut String, lane: &WorkLane) {
     let _ = write!(out, "{}: {}", printable(&lane.lane_id), printable(&lane.wp_ids.join(", ")));
     if !lane.depends_on_lanes.is_empty() {

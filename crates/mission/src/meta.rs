@@ -1,4 +1,4 @@
-//! `meta.json`: who a mission is.
+//! `meta.json`: identity and settings of a mission.
 //!
 //! Owns the file's format (keys sorted, indent 2, non-ASCII kept, trailing newline) and the rules on
 //! its known keys. Never loses a key it does not know. Never touches another file.

@@ -519,7 +519,7 @@ impl MissionLog {
             }
             match reader.file_beside(&self.place, name, MAX_TEXT) {
                 Ok(bytes) => found.extend(bytes.map(|bytes| (path, bytes))),
-                // One that is too large for this is too large to travel.
+                // One that is too large for this is too large to be sent.
                 Err(error) => tracing::warn!("{name} of {} is left out: {}", mission.slug, chain(&error)),
             }
         }

@@ -190,7 +190,7 @@ impl Change {
     /// Adds `status.json` as the log will reduce, unless it is equal already; it is made when the change is carried out.
     pub(crate) fn refresh_status(&mut self) -> Result<()> {
         self.refreshes_status = true;
-        // What it will say about the mission is judged with everything else.
+        // Its content is validated with everything else.
         self.mission.meta.as_ref().map_or(Ok(()), |meta| meta.mission_number().map(drop))
     }
 

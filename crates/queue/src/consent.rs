@@ -40,7 +40,7 @@ pub trait ConsentView {
     /// The decision about the rows of `place`.
     fn consent(&self, place: &Place) -> Consent;
 
-    /// A number that is another one as soon as any decision is; none when that is not known.
+    /// A number that changes whenever a decision changes; none when changes are not tracked.
     fn version(&self) -> Option<u64> {
         None
     }

@@ -1,7 +1,8 @@
 //! Hand-overs: commands that another program runs for this one, and whose rows are captured when it ends.
 //!
 //! The row is written before the program starts and removed after the capture. After a crash between the two, the
-//! row names what was there before: the next producing command in the checkout captures what was not.
+//! row still lists the events that existed before the run. The next producing command in the checkout captures the
+//! events that are not on the list.
 
 use crate::capture::Writer;
 use crate::error::QueueError;

@@ -1,6 +1,6 @@
 //! The warning `server_rewound`: the server no longer has rows that it acknowledged.
 //!
-//! Kept in the meta table until it is healed. For each project and kind it keeps the number of the newest receipt at
+//! Kept in the meta table until the rows are back. For each project and kind it keeps the number of the newest receipt at
 //! the time of the warning. A server loses the newest rows first, and a resent row gets a newer receipt. So the
 //! newest receipt up to that number that still settles a row shows whether rows are still missing.
 
@@ -95,8 +95,8 @@ impl Rewound {
         }
     }
 
-    /// Nothing of this kind is missing any more.
-    pub(crate) fn heal(&mut self, project_uuid: &Option<String>, kind: Kind) {
+    /// Clears the warning about this kind of rows: none is missing any more.
+    pub(crate) fn clear_missing(&mut self, project_uuid: &Option<String>, kind: Kind) {
         if let Some(project) = self.projects.iter_mut().find(|project| project.project_uuid == *project_uuid)
         {
             *project.newest_mut(kind) = None;

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use std::fmt;
 use std::path::PathBuf;
 
-/// The two kinds of rows that travel.
+/// The two kinds of rows that are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -32,7 +32,7 @@ impl Kind {
         }
     }
 
-    /// From storage; the failure log has a number, but its rows do not travel.
+    /// From storage; the failure log has a number, but its rows are not sent.
     pub(crate) fn from_stored(value: i64) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.stored() == value)
     }
@@ -126,7 +126,7 @@ pub enum Witness {
         /// Lower-case hex SHA-256 of its bytes.
         sha256: String,
     },
-    /// Another row of the same capture: whatever holds for it holds for this one.
+    /// Another row of the same capture: proven exactly when that row is.
     Row {
         /// Kind of the other row.
         kind: Kind,

@@ -1,7 +1,7 @@
-//! The tables of a scoped queue DB, and how a file of an older release grows into them.
+//! The tables of a scoped queue DB, and the upgrade of files of older releases.
 //!
 //! Forward-only numbered steps under one write lock; the number reached is `meta.schema_version` (`user_version`
-//! stays 0, because older readers may rely on it). Nothing is migrated by looking. The tables of the reference keep
+//! stays 0, because older readers may rely on it). Reading never upgrades a file. The tables of the reference keep
 //! their names, columns, constraints and indexes, so that older programs still read and write them. Tables of this
 //! program are beside them, in the syntax of SQLite 3.31.
 

@@ -243,7 +243,7 @@ pub(crate) fn connect(path: &Path, role: Role, deadline: Duration) -> Result<Con
             | OpenFlags::SQLITE_OPEN_EXRESCODE;
         let mut conn = Connection::open_with_flags(file::uri(path, "mode=rw"), flags)?;
         busy_timeout::wait_for_locks(&mut conn, deadline)?;
-        // A foreign table that refers to a row must neither follow it nor hold it.
+        // Foreign keys off: tables of other programs must not cascade or block our deletes.
         conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, false)?;
         // Otherwise SQLite compiles a cached statement again for each value that its plan could depend on.
         conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;

@@ -74,7 +74,7 @@ pub(crate) fn paths(conn: &Connection, project_uuid: &str, mission_slug: &str) -
     Ok(paths)
 }
 
-/// Bodies that wait for an event that waits now are due with it.
+/// Makes bodies due at once when their index event is in the queue.
 pub(crate) fn make_due(conn: &Connection) -> rusqlite::Result<()> {
     conn.prepare_cached(
         "UPDATE body_upload_queue AS b SET next_attempt_at = 0

@@ -148,7 +148,7 @@ impl<'c> Queueing<'c> {
         Ok(true)
     }
 
-    /// Ends a bulk: in the same transaction, so that the tallies never lie.
+    /// Ends a bulk: in the same transaction, so that the tallies stay correct.
     pub(crate) fn finish(self) -> rusqlite::Result<()> {
         let Some(bulk) = &self.counted else { return Ok(()) };
         for ((kind, place, hold), rows) in &bulk.tallies {
@@ -171,7 +171,7 @@ struct Bulk<'c> {
 
 impl Drop for Bulk<'_> {
     fn drop(&mut self) {
-        // Fails only for a switch that this SQLite does not have, and then it was never thrown.
+        // Fails only if this SQLite lacks the setting; then the triggers were never disabled.
         let _ = self.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, true);
     }
 }

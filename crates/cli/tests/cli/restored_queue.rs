@@ -1,4 +1,4 @@
-//! A restored `queue.db` and another login. A row that a queue DB of this home has had stays with that account; a row
+//! A restored `queue.db` and another login. A row that a queue DB of this home imported or delivered stays with that account; a row
 //! of an unknown owner is parked until the owner is known. In a real process.
 
 use crate::worlds::*;

@@ -22,7 +22,7 @@ pub const MOST_ROWS: usize = 500;
 pub enum ReceiptState {
     /// The server has it.
     Held,
-    /// The server does not have it, and does not know that it ever had.
+    /// The server does not have it and has no record of it.
     Missing,
     /// The server had it and forgot it, on request or by retention. Sent again, it is a
     /// `duplicate`.

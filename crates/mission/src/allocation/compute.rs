@@ -30,7 +30,7 @@ pub enum Grouping {
     ByDependencies,
 }
 
-/// One line of work.
+/// One lane of work.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AllocatedLane {
@@ -40,7 +40,7 @@ pub struct AllocatedLane {
     pub wp_ids: Vec<String>,
     /// The patterns they own together, sorted.
     pub write_scope: Vec<String>,
-    /// Surfaces that their texts name, sorted.
+    /// Surfaces that their texts mention, sorted.
     pub predicted_surfaces: Vec<String>,
     /// Its predecessors, sorted.
     pub depends_on_lanes: Vec<String>,
@@ -58,7 +58,7 @@ pub struct MergeEvent {
     pub wp_b: String,
     /// `dependency`, `write_scope_overlap` or `surface_heuristic`.
     pub rule: Cow<'static, str>,
-    /// Ground of the merge.
+    /// Reason for the merge.
     pub evidence: String,
 }
 
@@ -89,7 +89,7 @@ pub struct Allocation {
     pub collapse_report: Option<CollapseReport>,
 }
 
-/// Computes the lanes. `graph` names the work packages; `surfaces` what each talks about.
+/// Computes the lanes. `graph` names the work packages; `surfaces` names the surfaces that each mentions.
 pub fn compute(
     grouping: Grouping,
     graph: &Graph,
@@ -312,7 +312,7 @@ fn overlaps<'a>(a: &'a [String], b: &'a [String]) -> Vec<(&'a str, &'a str)> {
     pairs.filter(|(x, y)| overlap(x, y)).collect()
 }
 
-/// Whether both own something and nothing of it is common: who owns nothing known may touch anything.
+/// Whether both own files and share none. A work package without known files may change any file.
 fn are_disjoint(a: &[String], b: &[String]) -> bool {
     !a.is_empty() && !b.is_empty() && overlaps(a, b).is_empty()
 }

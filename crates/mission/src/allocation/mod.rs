@@ -1,7 +1,7 @@
 //! `lanes.json`: which work packages are done together, in one worktree, and in which order.
 //!
 //! Pure. Not to be confused with the lanes of [`crate::lane`], which are the states of a work package; here a lane is
-//! a line of work. Work packages that may touch the same files share a lane. A lane waits for the lanes that its work
+//! a lane of work. Work packages that may touch the same files share a lane. A lane waits for the lanes that its work
 //! packages depend on. Planning work is done on the planning branch, in the lane `lane-planning`. The lanes of work
 //! that has begun are never recomputed.
 //!
@@ -9,7 +9,7 @@
 //! |---|---|
 //! | [`mod@compute`] | from graph and ownership to lanes |
 //! | [`document`] | the file, and the branch and worktree of each lane |
-//! | [`surface`] | which surfaces of a product a text talks about |
+//! | [`surface`] | product surfaces that a text mentions |
 
 pub mod compute;
 pub mod document;

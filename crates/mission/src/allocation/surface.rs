@@ -1,6 +1,6 @@
-//! Surfaces of a product that a text names: a guess from words, shared with earlier releases.
+//! Product surfaces that a text mentions: a guess from words, shared with earlier releases.
 
-/// Each surface with the words that betray it.
+/// Each surface with the words that indicate it.
 const WORDS: [(&str, &[&str]); 8] = [
     ("dashboard", &["dashboard", "landing page", "landing-page"]),
     ("workspace", &["workspace", "mission workspace"]),
@@ -15,6 +15,6 @@ const WORDS: [(&str, &[&str]); 8] = [
 /// The surfaces whose words occur in `text`, in any case, in the order of the table.
 pub fn surfaces(text: &str) -> Vec<&'static str> {
     let text = text.to_lowercase();
-    let talks = |words: &[&str]| words.iter().any(|word| text.contains(word));
-    WORDS.iter().filter(|(_, words)| talks(words)).map(|(surface, _)| *surface).collect()
+    let mentions = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    WORDS.iter().filter(|(_, words)| mentions(words)).map(|(surface, _)| *surface).collect()
 }

@@ -64,9 +64,9 @@ pub struct ActionContext {
     pub wp_id: Option<String>,
     /// Its file.
     pub wp_file: Option<String>,
-    /// Its place.
+    /// Its lane.
     pub lane: Option<&'static str>,
-    /// The line of work it belongs to.
+    /// The lane of work it belongs to.
     pub lane_id: Option<String>,
     /// The branch of that.
     pub branch_name: Option<String>,

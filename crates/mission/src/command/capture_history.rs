@@ -2,8 +2,8 @@
 //!
 //! Some rows are never captured automatically (contract section 7): rows pulled from a teammate, rows older than the
 //! queue, and rows made with hosted sync off, opted out or `--local-only`. This takes all of a mission's at once,
-//! after a preview. Each event keeps the id of its row, so a fact that is known here already is known, and a second
-//! run captures nothing. Rows that the published contract refuses stay, and are named.
+//! after a preview. Each event keeps the id of its row, so a known fact is not captured again, and a second run
+//! captures nothing. Rows that the published contract refuses stay, and are named.
 
 use super::{Planned, Recorded};
 use crate::clock::Clock;
@@ -33,20 +33,20 @@ pub struct History {
     pub result: &'static str,
     /// The mission's directory name.
     pub mission_slug: String,
-    /// Facts of the log that travel, by event type.
+    /// Facts of the log that are sent, by event type.
     pub events: BTreeMap<String, u64>,
-    /// Rows of the log that stay: decisions, and rows of other producers.
+    /// Rows of the log that are not sent: decisions, and rows of other producers.
     pub stays: u64,
     /// The same by the kind of the row.
     pub stays_by_kind: BTreeMap<String, u64>,
-    /// Rows that would travel, and that the published contract refuses.
+    /// Rows that would be sent, and that the published contract refuses.
     pub refused: Vec<RefusedRow>,
-    /// Documents whose text travels. Those that were captured from this checkout as they are now are
+    /// Documents whose text is sent. Those that were captured from this checkout as they are now are
     /// known, and are not captured again.
     pub documents: u64,
-    /// Events that tell of the documents: one for each, text or not, and one for all of them together.
+    /// Events about the documents: one for each, text or not, and one for all of them together.
     pub index_events: u64,
-    /// Lines of the log that cannot be read: what they hold stays.
+    /// Lines of the log that cannot be read: their content is not sent.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
     /// Ids of the events, in the order of the log.
@@ -120,8 +120,8 @@ fn judge_rows(project: &Project, change: &Change, history: &mut History) -> Resu
     })
 }
 
-/// The event type of a row that can be captured; none for a row that stays. It is judged as it will be captured, but
-/// for who captures it.
+/// The event type of a row that can be captured; none for a row that is not sent. It is judged as it will be
+/// captured, except for the actor.
 pub(crate) fn judge_row(
     project: &Project,
     change: &Change,
@@ -140,7 +140,7 @@ pub(crate) fn judge_row(
     Some(judged.map(|_| event_type).map_err(|refused| RefusedRow { event_id, problem: refused.to_string() }))
 }
 
-/// Documents whose text travels, and events about documents.
+/// Documents whose text is sent, and events about documents.
 fn count_documents(mission: &MissionDirectory, overlay: &Overlay) -> Result<(u64, u64)> {
     let dossier = read_dossier(&mission.path, mission.mission_type(), overlay, None)?;
     let travels = |verdict: &BodyVerdict| matches!(verdict, BodyVerdict::Travels(_));

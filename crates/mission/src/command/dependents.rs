@@ -21,7 +21,7 @@ pub struct Dependents {
     pub depends_on: Vec<String>,
     /// Ids of the work packages that depend on it directly.
     pub dependents: Vec<String>,
-    /// Files that cannot be read, so that the answer is not all there is.
+    /// Files that cannot be read; with any, the lists may be incomplete.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }

@@ -32,7 +32,7 @@ pub struct Planned<R, O> {
     pub(super) plan: fn(&Project, &R, &Clock) -> Result<Planned<R, O>>,
 }
 
-/// An outcome that learns what carrying out did.
+/// A report that is completed when the change was applied.
 pub trait Recorded {
     /// Takes over commit and capture.
     fn record(&mut self, done: Done);

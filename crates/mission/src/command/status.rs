@@ -109,9 +109,9 @@ pub struct Board {
     pub lane_source: LaneSource,
     /// Its work packages, by id.
     pub work_packages: Vec<Card>,
-    /// Its lines of work, as in `lanes.json`.
+    /// Its lanes of work, as in `lanes.json`.
     pub lanes: Vec<WorkLane>,
-    /// Files that contradict each other or themselves, so that the board is not all there is.
+    /// Warnings about unreadable or contradictory files; with any, the board may be incomplete.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }
@@ -171,19 +171,19 @@ pub struct Card {
     pub work_package_id: String,
     /// Its title; its id when it has no file.
     pub title: String,
-    /// Its place.
+    /// Its lane.
     pub lane: BoardLane,
     /// Actor of the last move.
     pub actor: Option<String>,
     /// Time of the last move.
     pub last_transition_at: Option<String>,
-    /// The line of work it belongs to.
+    /// The lane of work it belongs to.
     pub lane_id: Option<String>,
     /// Its file.
     pub path: Option<String>,
 }
 
-/// One line of work.
+/// One lane of work.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct WorkLane {
     /// Its name.
@@ -194,7 +194,7 @@ pub struct WorkLane {
     pub worktree: Option<String>,
     /// Its work packages, in order.
     pub wp_ids: Vec<String>,
-    /// The lines of work before it.
+    /// The lanes of work before it.
     pub depends_on_lanes: Vec<String>,
     /// Lines of one group can run side by side.
     pub parallel_group: u64,
@@ -416,7 +416,7 @@ pub struct TaskList {
     /// Source of the lanes; absent when it is the log.
     #[serde(skip_serializing_if = "LaneSource::is_log")]
     pub lane_source: LaneSource,
-    /// Files that contradict each other or themselves, so that the list is not all there is.
+    /// Warnings about unreadable or contradictory files; with any, the list may be incomplete.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
 }
@@ -428,7 +428,7 @@ pub struct Task {
     pub work_package_id: String,
     /// Its title.
     pub title: String,
-    /// Its place.
+    /// Its lane.
     pub lane: BoardLane,
     /// Its file.
     pub path: String,

@@ -67,7 +67,7 @@ pub struct TaskBoard {
     /// Source of the lanes; absent when it is the log.
     #[serde(skip_serializing_if = "LaneSource::is_log")]
     pub lane_source: LaneSource,
-    /// Files that contradict each other or themselves, so that the board is not all there is.
+    /// Warnings about unreadable or contradictory files; with any, the board may be incomplete.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
     /// The same mission as people see it.
@@ -82,7 +82,7 @@ pub struct TaskCard {
     pub id: String,
     /// Its title.
     pub title: String,
-    /// Its place.
+    /// Its lane.
     pub lane: BoardLane,
     /// `phase` of its file.
     pub phase: String,

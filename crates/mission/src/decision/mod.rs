@@ -1,4 +1,4 @@
-//! Decisions: questions that planning met, and what became of them.
+//! Decisions: questions raised during planning, with their outcomes.
 //!
 //! Local: no login, no boundary, no queue. A decision lives in three places that always agree: the
 //! ledger `decisions/index.json`, a page `decisions/DM-<id>.md` rendered from it, and two facts in the

@@ -11,12 +11,12 @@ use std::path::Path;
 /// The largest body, in bytes.
 pub(crate) const MAX_BODY: u64 = 512 * 1024;
 
-/// Whether an artifact travels.
+/// Whether the text of an artifact is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BodyVerdict {
-    /// It does, with this text.
+    /// It is sent, with this text.
     Travels(String),
-    /// It stays.
+    /// It is not sent, for this reason.
     Stays(SkipReason),
 }
 
@@ -25,19 +25,19 @@ pub enum BodyVerdict {
 pub enum SkipReason {
     /// It counts as absent.
     NotPresent,
-    /// It is none of the documents that travel.
+    /// It is not one of the documents that are sent.
     UnsupportedSurface,
     /// Its extension, with the dot.
     UnsupportedFormat(String),
     /// Its size in bytes.
     Oversized(u64),
-    /// It went away between scanning and reading.
+    /// It was deleted between scanning and reading.
     DeletedAfterScan,
     /// It changed between scanning and reading.
     ContentHashMismatch,
     /// It could not be read.
     ReadError(String),
-    /// There is nothing in it.
+    /// It is empty.
     EmptyContent,
 }
 

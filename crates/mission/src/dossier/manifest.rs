@@ -16,7 +16,7 @@ pub enum ArtifactClass {
     Workflow,
     /// Result of the mission.
     Output,
-    /// Ground of a decision.
+    /// Evidence for a decision.
     Evidence,
     /// Rules it has to keep.
     Policy,

@@ -1,5 +1,5 @@
 //! The dossier of a mission: which artifacts its directory holds, with which content, and which of
-//! them travel as bodies.
+//! them are sent as bodies.
 //!
 //! Reads the mission directory and nothing else; decides, never captures. Symbolic links are not
 //! followed: a link in a cloned repository must not make this program read, hash or upload a file
@@ -9,7 +9,7 @@
 //! |---|---|
 //! | [`manifest`] | what each mission type expects, and how an artifact is classed and named |
 //! | [`index`] | walking and hashing |
-//! | [`body`] | which artifacts travel, and why the others do not |
+//! | [`body`] | which artifacts are sent, and why the others are not |
 
 pub mod body;
 pub mod index;

@@ -27,7 +27,7 @@ pub enum FactKind {
     TasksCompleted,
     /// A work package exists.
     WPCreated,
-    /// A work package was approved by who worked on it, because the reviewer failed.
+    /// A work package was approved by its implementer, because the reviewer failed.
     ReviewerSelfApproval,
     /// A decision was opened.
     DecisionPointOpened,

@@ -80,8 +80,8 @@ impl Memory {
         self.snapshot = Some(snapshot);
     }
 
-    /// Writes it. A failure only costs a repetition, so it is logged and forgotten; and so is nothing flushed. What
-    /// a power failure leaves is this file, the one before, which makes documents be captured again, or no JSON.
+    /// Writes the cache, unflushed. A failure only repeats captures, so it is logged. After a power failure the file
+    /// is the new one, the old one or not JSON; the last two cause documents to be captured again.
     pub(crate) fn write(&self) {
         let text = contract::json::ordered_ascii_document(self);
         if let Err(error) = shared_file::place(&self.path, text.as_bytes(), Durability::Eventual) {

@@ -2,8 +2,8 @@
 //!
 //! | module | owns |
 //! |---|---|
-//! | [`table`] | which local row becomes which event, and which stay |
-//! | [`payload`] | what of a local row travels: an allow-list per event type |
+//! | [`table`] | which local row becomes which event, and which rows are not sent |
+//! | [`payload`] | which keys of a local row are sent: an allow-list per event type |
 //! | `envelope` | the envelope around it, judged by the published contract |
 //! | `dossier` | events and bodies of the documents |
 //! | `captured_cache` | cache of the documents that this checkout captured last |

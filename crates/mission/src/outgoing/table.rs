@@ -6,16 +6,16 @@
 use crate::log::{FactKind, Row};
 use contract::event::kind;
 
-/// Whether a local row travels.
+/// The event of a local row, or why it is not sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Travels {
     /// As an event of this type, with the id of the row.
     As(&'static str),
-    /// It stays; the text is the reason.
+    /// Not sent; the text is the reason.
     Never(&'static str),
 }
 
-/// The fate of a fact.
+/// The event of a fact, or why it is not sent.
 pub(crate) const fn fact_travels(fact: FactKind) -> Travels {
     match fact {
         FactKind::MissionCreated => Travels::As(kind::MISSION_CREATED),
@@ -33,7 +33,7 @@ pub(crate) const fn fact_travels(fact: FactKind) -> Travels {
     }
 }
 
-/// The fate of a row.
+/// The event of a row, or why it is not sent.
 pub(crate) fn row_travels(row: &Row) -> Travels {
     match row {
         Row::Lane(_) => Travels::As(kind::WP_STATUS_CHANGED),

@@ -142,8 +142,8 @@ impl Writer {
     /// Stores the rows as prepared, in one transaction: disk full, a read-only home and capacity show
     /// here, before the local write. Nothing leaves until [`Writer::confirm`].
     ///
-    /// Rows that are known already are counted and left as they are, so a repeat is a no-op. One that was
-    /// parked as `not_in_log` is no longer: the row takes its place.
+    /// Rows that are known already are counted and left as they are, so a repeat is a no-op. The prepared row
+    /// replaces one that was parked as `not_in_log`.
     pub fn prepare(&mut self, capture: &Capture) -> Result<Prepared, QueueError> {
         let mut prepared = Prepared { command: ulid::Ulid::generate().to_string(), rows: 0, already: 0 };
         self.prepare_more(&mut prepared, capture)?;

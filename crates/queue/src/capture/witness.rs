@@ -40,8 +40,8 @@ impl Witness {
 /// Longer lines of a log are not rows of this program; they are skipped without being read into memory.
 const LONGEST_LINE: u64 = 4 * 1024 * 1024;
 
-/// Reads what belongs at a path of the checkout and is kept elsewhere, for example on a branch: of a log other rows, of
-/// another file its content. A witness names the file of the checkout, wherever its row or its content is.
+/// Reads versions of a checkout file that are stored elsewhere, for example on a branch: other rows of a log, or the
+/// content of another file. A witness always names the checkout path.
 pub type FilesElsewhere = fn(&Path) -> Vec<Vec<u8>>;
 
 /// Looks witnesses up, reading each log once.

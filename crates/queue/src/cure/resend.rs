@@ -57,11 +57,12 @@ pub struct ResendReport {
     pub gone: RowCounts,
 }
 
-/// The key of the meta table with a number that grows whenever rows were lost: receipts without bytes were given
-/// up, or a damaged file was salvaged in part. What remembers captured documents elsewhere forgets them then.
+/// Meta key of the capture epoch: a number that grows whenever rows were lost (receipts without bytes, or a partial
+/// salvage). The caches of captured documents are bound to it, so a new epoch empties them.
 pub(crate) const CAPTURE_EPOCH: &str = "capture_epoch";
 
-/// Begins another epoch. Seconds, so that one whose number was lost with a damaged page is not met again.
+/// Starts a new epoch. It is at least the current time in seconds, so a number lost with a damaged page is not
+/// reused.
 pub(crate) fn begin_capture_epoch(tx: &Transaction<'_>) -> Result<(), Abort> {
     let epoch: i64 = meta(tx, CAPTURE_EPOCH)?.and_then(|text| text.parse().ok()).unwrap_or_default();
     set_meta(tx, CAPTURE_EPOCH, &epoch.saturating_add(1).max(now_seconds()).to_string())?;

@@ -87,12 +87,12 @@ pub(super) fn retry(
         let witness = parked_witness(&row.head).filter(|_| row.reason == reason::NOT_IN_LOG);
         let proven = match &witness {
             None => true,
-            // Whatever holds for the row it was captured with holds for this one.
+            // Proven exactly when the row it was captured with is.
             Some(Witness::Row { kind, key }) => {
                 store.read("read waiting rows of", |tx| is_proven_row(tx, *kind, key))?
             }
-            // A note's event records that the file was written, not its content. Once it was given up,
-            // a file with that content is the repeated command's, which captured a note of its own.
+            // A note's event proves that the file was written, not its content. After it was parked, a file with
+            // that content belongs to the repeated command, which captured its own note.
             Some(Witness::File { .. }) if row.event_type() == Some(HISTORY_ADDED) => false,
             Some(witness) => evidence.found(witness),
         };
@@ -122,7 +122,7 @@ fn owned_elsewhere(store: &ScopedDb, row: &RowToRestore) -> Result<Option<String
     let owner = owner_of(store.path(), table, &row.key, digest);
     Ok(match owner.map_err(|abort| store.failed("look up a parked row of", abort))? {
         RowOwner::Unowned => None,
-        RowOwner::Open(path) => Some(format!("{} still cannot be read", contract::text::path(&path))),
+        RowOwner::Unreadable(path) => Some(format!("{} still cannot be read", contract::text::path(&path))),
         RowOwner::Other(path) => Some(format!(
             "{} imported or delivered this row, so it belongs to that account; remove it here with `spec-kitty sync parked drop {} --reason TEXT`",
             contract::text::path(&path),

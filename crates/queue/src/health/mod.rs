@@ -42,9 +42,8 @@ impl QueueFile {
     }
 }
 
-/// Visits every page of a queue DB (`quick_check`), and looks whether every table is the one that it is
-/// called: the first damage that is found, or nothing. Costs about a second for a gigabyte; an absent
-/// file is whole.
+/// Visits every page of a queue DB (`quick_check`) and checks the definition of every table. Returns the first
+/// damage, or nothing. Costs about a second for a gigabyte; an absent file is whole.
 pub fn observe_health(path: &Path, which: QueueFile) -> Result<Option<String>, ObserveError> {
     let found = read_only(path, which.role(), |conn| {
         if which == QueueFile::Active {
@@ -71,7 +70,7 @@ pub(crate) fn damaged(path: &Path, finding: &str) -> Fault {
     Fault::new(Role::Active.unreadable(), path, format!("is damaged: {finding}"), Remedy::Repair)
 }
 
-/// Remembers damage, as far as the file still takes it.
+/// Records damage in the file, if it can still be written.
 pub(crate) fn remember(conn: &Connection, finding: &str) {
     if let Err(error) = set_meta(conn, DAMAGED, finding) {
         tracing::debug!(%error, "the damage could not be noted in the file itself");

@@ -17,7 +17,7 @@ pub(crate) enum LegacyTable {
 }
 
 impl LegacyTable {
-    /// In the order in which they are scanned and moved: events tell whose the others are.
+    /// In the order in which they are scanned and moved. Events first: they determine the owner of the other rows.
     pub(crate) const ALL: [Self; 3] = [Self::Events, Self::Bodies, Self::FailureLog];
 
     pub(crate) const fn name(self) -> &'static str {

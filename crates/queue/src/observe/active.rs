@@ -205,7 +205,7 @@ pub struct LegacyPin {
     pub(crate) found: LegacyObservation,
 }
 
-/// The stored form. A pin of another rule is no pin.
+/// The stored form. Cached counts of another rule version are ignored.
 #[derive(Serialize, Deserialize)]
 struct StoredPin {
     rule: u32,

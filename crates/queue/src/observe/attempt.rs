@@ -38,7 +38,7 @@ impl LastAttempt {
     /// Its key in the meta table.
     pub(crate) const KEY: &'static str = "last_attempt";
 
-    /// As stored. A value of a later release that lacks something is none.
+    /// As stored. A stored value with a missing field counts as absent.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         serde_json::from_str(text).ok()
     }

@@ -109,7 +109,7 @@ pub(super) fn batch<T: Sendable>(
     due: Option<f64>,
 ) -> Result<Option<RowBatch<T>>, QueueError> {
     let mut looked_for_found_rows = false;
-    let mut tidied = None;
+    let mut settled = None;
     loop {
         let version = consent.version();
         let remembered = outbox.order.take();
@@ -128,7 +128,7 @@ pub(super) fn batch<T: Sendable>(
         // Another process changed the file, so the order is read again.
         let Some(look) = look else { continue };
         outbox.order = Some((T::KIND, order));
-        tidy(outbox, T::KIND, &look.delivered, &look.rewritten)?;
+        settle_and_rebind(outbox, T::KIND, &look.delivered, &look.rewritten)?;
         if let Some(batch) = look.batch {
             outbox.out.extend(look.handed);
             return Ok(Some(batch));
@@ -143,11 +143,11 @@ pub(super) fn batch<T: Sendable>(
             continue;
         }
         let found = Some((look.file, look.delivered, look.rewritten));
-        if found == tidied {
+        if found == settled {
             // The same rows are found again although no other process wrote. Checks of pages do not detect this.
             return Err(outbox.store.remember_damage("an index disagrees with its table"));
         }
-        tidied = found;
+        settled = found;
     }
 }
 
@@ -275,7 +275,12 @@ fn not_due(conn: &Connection, now: f64) -> rusqlite::Result<HashSet<i64>> {
 }
 
 /// Settles rows that have a receipt, and binds rewritten rows by their present content.
-fn tidy(outbox: &mut Outbox, kind: Kind, delivered: &[i64], rewritten: &[i64]) -> Result<(), QueueError> {
+fn settle_and_rebind(
+    outbox: &mut Outbox,
+    kind: Kind,
+    delivered: &[i64],
+    rewritten: &[i64],
+) -> Result<(), QueueError> {
     if delivered.is_empty() && rewritten.is_empty() {
         return Ok(());
     }

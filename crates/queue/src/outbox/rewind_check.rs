@@ -70,7 +70,7 @@ impl Outbox {
             for kind in Kind::ALL {
                 let is_asked = receipts.is_some_and(|receipts| receipts.names(kind));
                 if !is_asked && (room || receipts.is_some()) {
-                    after.heal(&project.project_uuid, kind);
+                    after.clear_missing(&project.project_uuid, kind);
                 }
             }
         }
@@ -83,7 +83,7 @@ impl Outbox {
                         after.add(&receipts.project_uuid, kind, seq);
                     }
                     Some(ReceiptState::Held | ReceiptState::Forgotten) => {
-                        after.heal(&receipts.project_uuid, kind);
+                        after.clear_missing(&receipts.project_uuid, kind);
                     }
                     _ => {}
                 }

@@ -67,7 +67,7 @@ pub(crate) fn open_streams(streams: Vec<Stream>, consent: &dyn ConsentView) -> V
 pub(super) struct SendingOrder {
     /// The state of the file that it was read from.
     pub(super) file: i64,
-    /// The version of the decisions that let the projects go.
+    /// The consent version under which the order was read.
     pub(super) consent: Option<u64>,
     projects: VecDeque<((f64, i64), ProjectStreams)>,
 }

@@ -175,7 +175,7 @@ fn unplaced(request: &MoveTaskRequest, snapshot: &Snapshot) -> Option<String> {
     is_lost.then(|| format!("{} is not recorded: this mission has no place for it", given.join(", ")))
 }
 
-/// The work package's file with who has it now.
+/// The work package's file with its current assignment.
 fn assigned(request: &MoveTaskRequest, situation: &Situation) -> Result<String> {
     let mut changes = Vec::new();
     let mut set = |key, value: Option<String>| changes.extend(value.map(|value| (key, Scalar::Text(value))));

@@ -42,7 +42,7 @@ pub struct MoveTaskRequest {
     pub approval_ref: Option<String>,
     /// `--reviewer`; `user.name` without it.
     pub reviewer: Option<String>,
-    /// `--self-review-fallback`: who worked on it approves it, because the intended reviewer failed.
+    /// `--self-review-fallback`: the implementer approves, because the intended reviewer failed.
     pub self_review_fallback: bool,
     /// `--intended-reviewer`.
     pub intended_reviewer: Option<String>,
@@ -107,7 +107,7 @@ impl MoveTaskRequest {
         self.note.as_deref().filter(|note| !note.trim().is_empty())
     }
 
-    /// What is wrong about the options of an approval by who worked on it.
+    /// Problem with the options of a self-approval.
     fn self_review_problem(&self, to: Lane) -> Option<&'static str> {
         let named = (self.intended_reviewer.is_some(), self.reviewer_failure_reason.is_some());
         match (self.self_review_fallback, named) {

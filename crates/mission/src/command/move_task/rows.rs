@@ -122,7 +122,7 @@ pub(super) fn rows(
     Ok(rows)
 }
 
-/// The fact that who worked on it approved it, when that is asked for and not in the log.
+/// The self-approval fact, when requested and not yet in the log.
 pub(super) fn self_approval(
     request: &MoveTaskRequest,
     situation: &Situation,

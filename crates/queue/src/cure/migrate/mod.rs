@@ -1,7 +1,7 @@
 //! Migration: legacy rows of one scope into its scoped queue DB (contract section 8).
 //!
 //! ```text
-//! look up  rows that another queue DB of this home has had: claimed for its scope
+//! look up  rows that another queue DB of this home imported or delivered: claimed for its scope
 //! claim    one transaction in the legacy file:  claims(table, key, scope)
 //! copy     one transaction in the scoped file:  rows + bindings + imported(source, key, digest)
 //! clear    one transaction in the legacy file:  delete the copied rows and the claims
@@ -65,7 +65,8 @@ pub struct MigrationReport {
     /// Rows that may be another scope's, because a queue DB of this home cannot be read: parked as
     /// `owner_unknown`.
     pub owner_unknown: LegacyRowCounts,
-    /// Rows that another queue DB of this home has had before: claimed for its scope, which they stay with.
+    /// Rows that another queue DB of this home imported or delivered before: claimed for its scope, which they
+    /// stay with.
     pub claimed_for_others: LegacyRowCounts,
     /// Rows of other scopes, which stay.
     pub rows_other_scope: LegacyRowCounts,

@@ -1,4 +1,4 @@
-//! Owners of legacy rows that another queue DB of this home has had before.
+//! Owners of legacy rows that another queue DB of this home imported or delivered before.
 //!
 //! A restored `queue.db` contains rows that were moved, and perhaps delivered, before. The queue DB that has
 //! imported or receipted a row's key and digest owns it. While a queue DB is unreadable the owner is unknown.
@@ -32,8 +32,8 @@ pub(super) struct Owners {
 }
 
 impl Owners {
-    /// Looks the rows of `scope` up in every scoped queue DB beside `queue_path`. A row that `own` has had belongs
-    /// to it, also when another one has had it.
+    /// Looks the rows of `scope` up in every scoped queue DB beside `queue_path`. A row that `own` imported or
+    /// delivered belongs to it, also when another one did, too.
     pub(super) fn look_up(
         legacy: &Connection,
         legacy_path: &Path,
@@ -42,16 +42,18 @@ impl Owners {
         queue_path: &Path,
     ) -> Result<Self, Abort> {
         let mut owners = Self::default();
-        let own = own.map(|conn| Ok::<_, Abort>((conn, Had::read(conn)?))).transpose()?;
+        let own = own.map(|conn| Ok::<_, Abort>((conn, RowHistory::read(conn)?))).transpose()?;
         for path in others(queue_path) {
             let found = read_only(&path, Role::Active, |other| {
-                let Some((hash, had)) = owner_and_past(other, &path)? else { return Ok(Vec::new()) };
+                let Some((hash, history)) = read_owner_and_history(other, &path)? else {
+                    return Ok(Vec::new());
+                };
                 let mut keys = Vec::new();
                 each_in_scope(legacy, legacy_path, scope, &mut |table, key, row| {
                     let digest = || content_digest(table, row, 1);
-                    let theirs = had.knows(other, table, &key, digest)?;
+                    let theirs = history.has_row(other, table, &key, digest)?;
                     let ours = || match own {
-                        Some((conn, own)) => own.knows(conn, table, &key, digest),
+                        Some((conn, own)) => own.has_row(conn, table, &key, digest),
                         None => Ok(false),
                     };
                     if theirs && !ours()? {
@@ -103,55 +105,56 @@ impl Owners {
 
 /// Owner of a parked row among the other queue DBs of a home.
 pub(crate) enum RowOwner {
-    /// None of them has had it.
+    /// No other queue DB imported or delivered it.
     Unowned,
-    /// This one has had it.
+    /// This queue DB imported or delivered it.
     Other(PathBuf),
-    /// This one cannot be read.
-    Open(PathBuf),
+    /// This queue DB cannot be read; the owner is unknown.
+    Unreadable(PathBuf),
 }
 
-/// Whether a queue DB beside `queue_path` has had the row of this key and digest.
+/// Whether a queue DB beside `queue_path` imported or delivered the row of this key and digest.
 pub(crate) fn owner_of(
     queue_path: &Path,
     table: LegacyTable,
     key: &str,
     digest: RowDigest,
 ) -> Result<RowOwner, Abort> {
-    let mut open = None;
+    let mut unreadable = None;
     let key = LegacyKey { source: table.name(), key: key.to_owned() };
     for path in others(queue_path) {
-        let had = read_only(&path, Role::Active, |other| match owner_and_past(other, &path)? {
-            Some((_, had)) => had.knows(other, table, &key, || Ok(digest)),
+        let has_row = read_only(&path, Role::Active, |other| match read_owner_and_history(other, &path)? {
+            Some((_, history)) => history.has_row(other, table, &key, || Ok(digest)),
             None => Ok(false),
         });
-        match had {
+        match has_row {
             Ok(Some(true)) => return Ok(RowOwner::Other(path)),
             Ok(Some(false) | None) => {}
-            Err(_) => open = Some(path),
+            Err(_) => unreadable = Some(path),
         }
     }
-    Ok(open.map_or(RowOwner::Unowned, RowOwner::Open))
+    Ok(unreadable.map_or(RowOwner::Unowned, RowOwner::Unreadable))
 }
 
-/// The waiting rows of the queue DB at `path` that no other queue DB of the same user beside it has had: the others wait
-/// there, or were delivered from there. A queue DB that cannot be read without waiting counts as one that has had none.
+/// The waiting rows of the queue DB at `path` that no other queue DB of the same user beside it imported or delivered: the
+/// others wait there, or were delivered from there. A queue DB that cannot be read without waiting counts as empty.
 pub(crate) fn rows_of_its_own(conn: &Connection, path: &Path) -> Result<RowCounts, Abort> {
     let shape = FileShape::read(conn, "main", path)?;
     let principal = read_meta(conn)?.get("principal").cloned();
     let tables = || [LegacyTable::Events, LegacyTable::Bodies].into_iter().filter(|table| shape.has(*table));
-    let mut had_elsewhere: HashSet<LegacyKey> = HashSet::new();
+    let mut elsewhere: HashSet<LegacyKey> = HashSet::new();
     for other in others(path) {
         let found = read_only_within(&other, Role::Active, Duration::ZERO, |beside| {
             let theirs = read_meta(beside)?.get("principal").cloned();
             let is_another_user = principal.is_some() && theirs.is_some() && principal != theirs;
-            let Some((_, had)) = owner_and_past(beside, &other)?.filter(|_| !is_another_user) else {
+            let history = read_owner_and_history(beside, &other)?.filter(|_| !is_another_user);
+            let Some((_, history)) = history else {
                 return Ok(Vec::new());
             };
             let mut keys = Vec::new();
             for table in tables() {
                 each_row(conn, &shape, table, &mut |key, row| {
-                    if had.knows(beside, table, &key, || content_digest(table, row, 1))? {
+                    if history.has_row(beside, table, &key, || content_digest(table, row, 1))? {
                         keys.push(key);
                     }
                     Ok(())
@@ -159,12 +162,12 @@ pub(crate) fn rows_of_its_own(conn: &Connection, path: &Path) -> Result<RowCount
             }
             Ok(keys)
         });
-        had_elsewhere.extend(found.ok().flatten().unwrap_or_default());
+        elsewhere.extend(found.ok().flatten().unwrap_or_default());
     }
     let mut counts = RowCounts::default();
     for table in tables() {
         each_row(conn, &shape, table, &mut |key, _| {
-            if !had_elsewhere.contains(&key) {
+            if !elsewhere.contains(&key) {
                 match table {
                     LegacyTable::Events => counts.events += 1,
                     LegacyTable::Bodies | LegacyTable::FailureLog => counts.bodies += 1,
@@ -184,9 +187,9 @@ fn others(queue_path: &Path) -> Vec<PathBuf> {
     paths
 }
 
-/// Scope hash and past of a queue DB; nothing when it has had no row. Refuses a file of a newer release and
-/// a damaged one, whose past is unknown.
-fn owner_and_past(conn: &Connection, path: &Path) -> Result<Option<(String, Had)>, Abort> {
+/// Scope hash and history of a queue DB; nothing when it never had a row. Refuses a file of a newer release and
+/// a damaged one, whose history is unknown.
+fn read_owner_and_history(conn: &Connection, path: &Path) -> Result<Option<(String, RowHistory)>, Abort> {
     let meta: FileMeta = read_meta(conn)?;
     let version = meta.get("schema_version").and_then(|text| text.parse().ok()).unwrap_or_default();
     if version > schema::VERSION {
@@ -198,19 +201,19 @@ fn owner_and_past(conn: &Connection, path: &Path) -> Result<Option<(String, Had)
     if let Some(lost) = meta.lost(path) {
         return Err(fault(lost).into());
     }
-    let had = Had::read(conn)?;
+    let history = RowHistory::read(conn)?;
     let scope = meta.get("scope").cloned();
-    Ok(scope.filter(|_| had.imported || had.receipts).map(|scope| (scope, had)))
+    Ok(scope.filter(|_| history.imported || history.receipts).map(|scope| (scope, history)))
 }
 
-/// Records of the past in a queue DB.
+/// Whether a queue DB has import records and receipts.
 #[derive(Clone, Copy, Debug)]
-struct Had {
+struct RowHistory {
     imported: bool,
     receipts: bool,
 }
 
-impl Had {
+impl RowHistory {
     fn read(conn: &Connection) -> rusqlite::Result<Self> {
         let any = |table: &str| -> rusqlite::Result<bool> {
             Ok(conn.table_exists(None, table)?
@@ -221,7 +224,7 @@ impl Had {
 
     /// Whether the queue DB has imported or receipted this row. The digest is only asked for when the key is
     /// there.
-    fn knows(
+    fn has_row(
         self,
         conn: &Connection,
         table: LegacyTable,

@@ -73,7 +73,7 @@ pub(in crate::cure) fn plan_held(
 struct Seen<'r> {
     table: LegacyTable,
     key: &'r LegacyKey,
-    /// Whether another queue DB of this home has had it.
+    /// Whether another queue DB of this home imported or delivered it.
     owned: bool,
     /// The rowid, then the columns of the table.
     row: &'r Row<'r>,

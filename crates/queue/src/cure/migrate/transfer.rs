@@ -96,8 +96,7 @@ pub(super) fn is_claimed(conn: &Connection, key: &LegacyKey, scope: &str) -> rus
         .exists([key.source, &key.key, scope])
 }
 
-/// Tables of the scoped file that hold anything a legacy row could meet. Most migrations meet nothing, and need not
-/// ask for every row.
+/// Which tables of the scoped file have rows. When all are empty, a migration skips the per-row lookups.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TargetContents {
     /// Whether anything was ever moved in.
@@ -110,12 +109,12 @@ pub(super) struct TargetContents {
 impl TargetContents {
     pub(super) fn read(conn: &Connection) -> rusqlite::Result<Self> {
         let any = |table: &str| -> rusqlite::Result<bool> {
-            // A file that no release of ours has written yet has not all of them.
+            // A file not yet opened by this program lacks some of these tables.
             Ok(conn.table_exists(None, table)?
                 && conn.prepare(&format!("SELECT 1 FROM {table}"))?.exists([])?)
         };
         let [events, bodies, failures] = LegacyTable::ALL.map(|table| {
-            // Nor has one of an old release all of their columns, and then no row is like one of today.
+            // A file of an old release lacks columns, so none of its rows can equal a current one.
             let mut columns = table.columns().iter();
             let today =
                 columns.all(|(column, _)| conn.column_exists(None, table.name(), column).unwrap_or(false));
