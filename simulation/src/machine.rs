@@ -20,8 +20,8 @@ use identity::{BuildInfo, ConfigEdit, Environment, Home};
 use preflight::observer::Observation;
 use preflight::{Boundary, PreflightError, consent_of};
 use queue::{
-    Capacity, Capture, Cure, DrainedBy, Kind, NewRow, Place, QueueError, ReceiptPages, Resend,
-    ResendSelection, Witness, Writer, observe_parked, observe_unsettled,
+    Capacity, Capture, Cure, DrainedBy, Kind, NewRow, QueueError, ReceiptPages, Resend, ResendSelection,
+    RowOrigin, Witness, Writer, observe_parked, observe_unsettled,
 };
 use rusqlite::{Connection, params};
 use serde_json::json;
@@ -151,8 +151,8 @@ impl SimulatedMachine {
         self.root.join("checkout").join(format!("status.events.{project}.jsonl"))
     }
 
-    fn place(&self, project: usize) -> Place {
-        Place {
+    fn place(&self, project: usize) -> RowOrigin {
+        RowOrigin {
             project_uuid: PROJECT_UUIDS.get(project).map(|uuid| (*uuid).to_owned()),
             repo_slug: Some(format!("acme/project-{project}")),
             checkout: Some(self.root.join("checkout")),

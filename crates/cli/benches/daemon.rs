@@ -31,7 +31,7 @@ mod linux {
     use daemon::spawn::Launcher;
     use identity::{BuildInfo, Config, Environment, Home, Secret, Session};
     use preflight::Boundary;
-    use queue::{Capacity, Capture, NewRow, Place, Witness, Writer};
+    use queue::{Capacity, Capture, NewRow, RowOrigin, Witness, Writer};
     use std::fs;
     use std::io::Write as _;
     use std::path::{Path, PathBuf};
@@ -146,7 +146,7 @@ mod linux {
             let row = ValidatedEvent::parse(event_text(n)).expect("an event");
             let log = "/nowhere/status.events.jsonl".into();
             let witness = Witness::LogRow { log, event_id: row.id().to_owned() };
-            let place = Place { project_uuid: Some(PROJECT.to_owned()), ..Place::default() };
+            let place = RowOrigin { project_uuid: Some(PROJECT.to_owned()), ..RowOrigin::default() };
             let rows = vec![NewRow::event(row, witness)];
             let prepared = writer
                 .prepare(&Capture { place, mission_slug: "demo-01KRX11M".into(), rows })
@@ -157,7 +157,7 @@ mod linux {
         fn await_receipt(&self) {
             let deadline = Instant::now() + PATIENCE;
             let waits = || {
-                queue::observe_counts(&self.queue, &|_: &Place| contract::Consent::Unset)
+                queue::observe_counts(&self.queue, &|_: &RowOrigin| contract::Consent::Unset)
                     .map_or(true, |counts| counts.events > 0)
             };
             while waits() {

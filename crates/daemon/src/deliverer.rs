@@ -13,7 +13,7 @@ use identity::{
     refresh_session_cache,
 };
 use preflight::{Boundary, PreflightError};
-use queue::{Cure, DrainedBy, Place, observe_counts};
+use queue::{Cure, DrainedBy, RowOrigin, observe_counts};
 use system::file::{self, FileIdentity};
 use system::lock::LockError;
 
@@ -143,7 +143,7 @@ impl Drain for Deliverer {
         if !read_switch(&self.environment, Some(&self.home)).on {
             return PendingRows::Nothing;
         }
-        let consent = |place: &Place| {
+        let consent = |place: &RowOrigin| {
             config.consent(place.project_uuid.as_deref(), place.repo_slug.as_deref(), place.checkout())
         };
         match observe_counts(&self.identity.foreground.queue_db_path, &consent) {

@@ -26,7 +26,7 @@ use crate::remedies::ErrorCode;
 use crate::snapshot::{self, Snapshot, reduce, render_status, status_document};
 use contract::{Consent, ExitCode};
 use identity::ProjectIdentity;
-use queue::{Capacity, Capture, NewRow, Place, Prepared, QueueError, Settled, Witness, Writer};
+use queue::{Capacity, Capture, NewRow, Prepared, QueueError, RowOrigin, Settled, Witness, Writer};
 use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -639,8 +639,8 @@ fn origin(project: &Project, outgoing: &Outgoing<'_>, writing: &mut Writing) -> 
     }))
 }
 
-fn place(project: &Project, origin: &Origin) -> Place {
-    Place {
+fn place(project: &Project, origin: &Origin) -> RowOrigin {
+    RowOrigin {
         project_uuid: Some(origin.project_uuid.to_lowercase()),
         repo_slug: origin.repo_slug.clone(),
         checkout: Some(checkout_of(project)),

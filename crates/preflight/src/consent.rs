@@ -2,7 +2,7 @@
 
 use contract::Consent;
 use identity::Config;
-use queue::{ConsentView, Place};
+use queue::{ConsentView, RowOrigin};
 
 /// The decisions of a configuration.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +25,7 @@ impl ConfiguredConsent<'_> {
 }
 
 impl ConsentView for ConfiguredConsent<'_> {
-    fn consent(&self, place: &Place) -> Consent {
+    fn consent(&self, place: &RowOrigin) -> Consent {
         self.config.consent(place.project_uuid.as_deref(), place.repo_slug.as_deref(), place.checkout())
     }
 

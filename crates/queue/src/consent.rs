@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 
 /// Origin of a row: the keys under which config.toml may have a decision.
 ///
-/// A project that was used from two checkouts has two places, and each row keeps its own.
+/// A project that was used from two checkouts has two origins, and each row keeps its own.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-pub struct Place {
+pub struct RowOrigin {
     /// The project, lower-cased; none for rows without a project.
     pub project_uuid: Option<String>,
     /// `owner/repository`, when known.
@@ -27,7 +27,7 @@ fn raw_path<S: serde::Serializer>(path: &Option<PathBuf>, serializer: S) -> Resu
     }
 }
 
-impl Place {
+impl RowOrigin {
     /// The checkout as a path.
     pub fn checkout(&self) -> Option<&Path> {
         self.checkout.as_deref()
@@ -38,7 +38,7 @@ impl Place {
 /// batch on.
 pub trait ConsentView {
     /// The decision about the rows of `place`.
-    fn consent(&self, place: &Place) -> Consent;
+    fn consent(&self, place: &RowOrigin) -> Consent;
 
     /// A number that changes whenever a decision changes; none when changes are not tracked.
     fn version(&self) -> Option<u64> {
@@ -46,8 +46,8 @@ pub trait ConsentView {
     }
 }
 
-impl<F: Fn(&Place) -> Consent> ConsentView for F {
-    fn consent(&self, place: &Place) -> Consent {
+impl<F: Fn(&RowOrigin) -> Consent> ConsentView for F {
+    fn consent(&self, place: &RowOrigin) -> Consent {
         self(place)
     }
 }

@@ -12,9 +12,9 @@ pub enum FaultPoint {
     PrepareWritten,
     /// Prepared rows are committed; the local write has not happened.
     Prepared,
-    /// Prepared rows were made pending, not committed.
+    /// Prepared rows were made waiting, not committed.
     ConfirmWritten,
-    /// Pending rows are committed.
+    /// Waiting rows are committed.
     Confirmed,
     /// Leftovers were settled, not committed.
     SettleWritten,

@@ -1,7 +1,7 @@
 //! Foreign rows: rows of a scoped queue DB that another program wrote. They belong to the project that they
 //! name and are bound before they may leave.
 
-use crate::consent::{Hold, Place};
+use crate::consent::{Hold, RowOrigin};
 use crate::error::QueueError;
 use crate::legacy::{LegacyKey, LegacyTable, text_of};
 use crate::origin;
@@ -16,23 +16,23 @@ use rusqlite::{Connection, Row, Transaction};
 /// A row that another program wrote, as far as counting needs it.
 pub(crate) struct ForeignRow {
     pub(crate) kind: Kind,
-    pub(crate) place: Place,
+    pub(crate) place: RowOrigin,
     pub(crate) hold: Hold,
     /// Since when it waits; not read for bodies, whose column lies behind their content.
     pub(crate) at: Option<f64>,
 }
 
-/// The place and hold of an event that another program wrote.
-pub(crate) fn belonging(envelope: &StoredEvent<'_>) -> (Place, Hold) {
+/// The origin and hold of an event that another program wrote.
+pub(crate) fn belonging(envelope: &StoredEvent<'_>) -> (RowOrigin, Hold) {
     let place =
-        Place { project_uuid: envelope.project_uuid(), repo_slug: envelope.repo_slug(), checkout: None };
+        RowOrigin { project_uuid: envelope.project_uuid(), repo_slug: envelope.repo_slug(), checkout: None };
     (place, Hold::of_found(envelope.drain_blocked_reason().as_deref()))
 }
 
 /// The place of a body that another program wrote.
-pub(crate) fn belonging_of_body(project_uuid: &str) -> Place {
+pub(crate) fn belonging_of_body(project_uuid: &str) -> RowOrigin {
     let uuid = contract::scope::trim(project_uuid).to_lowercase();
-    Place { project_uuid: Some(uuid).filter(|uuid| !uuid.is_empty()), ..Place::default() }
+    RowOrigin { project_uuid: Some(uuid).filter(|uuid| !uuid.is_empty()), ..RowOrigin::default() }
 }
 
 /// Visits every unbound row; `bindings` is whether the file has our tables.
@@ -133,7 +133,7 @@ pub(crate) fn bind_foreign(tx: &Transaction<'_>, kind: Kind, id: i64) -> Result<
             Ok(())
         }
         Err(why) => {
-            let place = origin::id_of(tx, &Place::default())?;
+            let place = origin::id_of(tx, &RowOrigin::default())?;
             let parking = Parking {
                 key: &key.key,
                 digest,
@@ -158,14 +158,14 @@ pub(crate) fn time_column(kind: Kind) -> usize {
     }
 }
 
-/// Place and hold of a row that another program wrote, or why it is no row that can be sent. `row` holds
+/// Origin and hold of a row that another program wrote, or why the row cannot be sent. `row` holds
 /// the columns of `table` from `first` on.
 pub(crate) fn examine(
     table: LegacyTable,
     key: &LegacyKey,
     row: &Row<'_>,
     first: usize,
-) -> Result<Result<(Place, Hold), String>, Abort> {
+) -> Result<Result<(RowOrigin, Hold), String>, Abort> {
     let column = |offset: usize| row.get_ref(first + offset);
     if !key.is_natural(table) {
         return Ok(Err("a key column is missing or not text".to_owned()));

@@ -119,7 +119,7 @@ mod waiting;
 pub use birth::birth_record;
 pub use busy_timeout::{CAPTURE as CAPTURE_DEADLINE, MIGRATE as MIGRATE_DEADLINE};
 pub use capture::{Capacity, Capture, Captured, FilesElsewhere, Prepared, Settled, Writer};
-pub use consent::{ConsentView, HeldChange, HeldRows, HoldReason, Place};
+pub use consent::{ConsentView, HeldChange, HeldRows, HoldReason, RowOrigin};
 pub use cure::{
     Cure, ImportedRows, LeftBehind, MigratedRow, MigrationProgress, MigrationReport, QueueOwner, Resend,
     ResendReport, ResendSelection, StillParked, StoreImport, StoreResult, StoreSelection, Unparked,

@@ -3,7 +3,7 @@
 
 use crate::consent::Hold;
 use crate::legacy::LegacyTable;
-use crate::origin::PlaceId;
+use crate::origin::OriginId;
 use crate::row::RowDigest;
 use crate::store::{Abort, now_seconds};
 use rusqlite::types::{ToSqlOutput, ValueRef};
@@ -26,7 +26,7 @@ pub mod reason {
 pub(crate) struct Parking<'a> {
     pub(crate) key: &'a str,
     pub(crate) digest: RowDigest,
-    pub(crate) place: PlaceId,
+    pub(crate) place: OriginId,
     pub(crate) hold: Hold,
     pub(crate) reason: &'a str,
     pub(crate) detail: &'a str,

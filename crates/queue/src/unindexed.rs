@@ -4,7 +4,7 @@
 //! It was lost with a damaged page, evicted by an older program, or refused. `sync capture --history` captures
 //! the documents' events again.
 
-use crate::consent::{ConsentView, Place};
+use crate::consent::{ConsentView, RowOrigin};
 use crate::origin;
 use crate::store::Abort;
 use contract::Consent;
@@ -46,7 +46,7 @@ pub(crate) fn observe(conn: &Connection, consent: &dyn ConsentView) -> Result<Ve
     let mut missions: BTreeMap<(String, String), Unindexed> = BTreeMap::new();
     while let Some(row) = rows.next()? {
         let known: Option<String> = row.get(0)?;
-        let place = if known.is_some() { origin::of_row(row, 0)? } else { Place::default() };
+        let place = if known.is_some() { origin::of_row(row, 0)? } else { RowOrigin::default() };
         if consent.consent(&place) == Consent::OptedOut {
             continue;
         }

@@ -3,7 +3,7 @@
 
 use crate::consent::Hold;
 use crate::foreign_rows::raw_bytes;
-use crate::origin::PlaceId;
+use crate::origin::OriginId;
 use crate::row::{Kind, RowDigest};
 use contract::wire::ArtifactBody;
 use rusqlite::config::DbConfig;
@@ -11,7 +11,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Statement, p
 use std::collections::HashMap;
 
 /// The columns of an event that is about to wait. Borrowed, so that a copy passes no value twice.
-pub(crate) struct PendingEvent<'a> {
+pub(crate) struct WaitingEvent<'a> {
     pub(crate) event_id: &'a str,
     pub(crate) event_type: &'a str,
     pub(crate) data: &'a str,
@@ -32,10 +32,10 @@ pub(crate) struct BodyProgress<'a> {
     pub(crate) last_error: Option<&'a str>,
 }
 
-/// Place, hold and digest of a waiting row.
+/// Origin, hold and digest of a waiting row.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Binding {
-    pub(crate) place: PlaceId,
+    pub(crate) place: OriginId,
     pub(crate) hold: Hold,
     pub(crate) digest: RowDigest,
     /// When it was captured (Unix seconds, with their fraction), where that is known. Consent is judged by it;
@@ -96,7 +96,7 @@ impl<'c> Queueing<'c> {
     }
 
     /// Lets an event wait; false when a row of its id waits already, or the table does not take it.
-    pub(crate) fn event(&mut self, event: &PendingEvent<'_>, binding: Binding) -> rusqlite::Result<bool> {
+    pub(crate) fn event(&mut self, event: &WaitingEvent<'_>, binding: Binding) -> rusqlite::Result<bool> {
         let inserted = self.event.execute(params![
             event.event_id,
             event.event_type,
@@ -166,7 +166,7 @@ impl<'c> Queueing<'c> {
 /// Keeps the triggers off while it lives.
 struct Bulk<'c> {
     conn: &'c Connection,
-    tallies: HashMap<(i64, PlaceId, i64), i64>,
+    tallies: HashMap<(i64, OriginId, i64), i64>,
 }
 
 impl Drop for Bulk<'_> {

@@ -7,7 +7,7 @@ use contract::event::ValidatedEvent;
 use contract::wire::endpoint::{CONTRACT_HEADER, CONTRACT_VERSION, EVENTS_BATCH, TEAM_HEADER};
 use identity::BuildInfo;
 use preflight::Boundary;
-use queue::{Capacity, Capture, NewRow, Place, Witness, Writer};
+use queue::{Capacity, Capture, NewRow, RowOrigin, Witness, Writer};
 use rusqlite::{Connection, params};
 use std::time::{Duration, Instant};
 use testkit::events::common;
@@ -145,7 +145,7 @@ pub(crate) fn waiting(projects: usize, each: usize) -> (World, Server) {
             let witness = Witness::LogRow { log: "/nowhere".into(), event_id: event.id().to_owned() };
             NewRow::event(event, witness)
         });
-        let place = Place { project_uuid: Some(project(number)), ..Place::default() };
+        let place = RowOrigin { project_uuid: Some(project(number)), ..RowOrigin::default() };
         let capture = Capture { place, mission_slug: "demo-01M81786".into(), rows: rows.collect() };
         let prepared = writer.prepare(&capture).expect("prepared");
         writer.confirm(prepared).expect("confirmed");

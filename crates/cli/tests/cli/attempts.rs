@@ -18,7 +18,7 @@ fn queue_path(world: &World) -> PathBuf {
 }
 
 fn last_attempt(world: &World) -> Option<LastAttempt> {
-    let undecided = |_: &queue::Place| contract::Consent::Unset;
+    let undecided = |_: &queue::RowOrigin| contract::Consent::Unset;
     observe_counts(&queue_path(world), &undecided).unwrap().last_attempt
 }
 

@@ -28,7 +28,8 @@ fn with_rows() -> (Bench, CountingListener, PathBuf) {
 }
 
 fn rows(queue: &Path) -> u64 {
-    let counts = queue::observe_counts(queue, &|_: &queue::Place| contract::Consent::ALWAYS).expect("counts");
+    let counts =
+        queue::observe_counts(queue, &|_: &queue::RowOrigin| contract::Consent::ALWAYS).expect("counts");
     counts.events
 }
 

@@ -353,7 +353,7 @@ impl DrainReport {
     }
 
     /// Adds the slugs of the projects that were left alone.
-    pub(super) fn name_stopped_projects(&mut self, places: &BTreeSet<queue::Place>) {
+    pub(super) fn name_stopped_projects(&mut self, places: &BTreeSet<queue::RowOrigin>) {
         for stopped in &mut self.stopped_projects {
             let known = places.iter().filter(|place| place.project_uuid == stopped.project_uuid);
             stopped.repo_slug = known.filter_map(|place| place.repo_slug.clone()).next();

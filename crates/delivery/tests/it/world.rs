@@ -8,7 +8,7 @@ use delivery::{DrainError, DrainProgress, drain};
 use gate::EgressPermit;
 use identity::BuildInfo;
 use preflight::Boundary;
-use queue::{Capacity, Capture, NewRow, Place, QueueCounts, Witness, Writer};
+use queue::{Capacity, Capture, NewRow, QueueCounts, RowOrigin, Witness, Writer};
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::sync::Mutex;
@@ -39,7 +39,7 @@ pub fn egress(machine: &World) -> EgressPermit {
 pub fn capture(machine: &World, project: &str, rows: Vec<NewRow>) {
     let permit = permit(machine, |boundary| boundary.capture_permit());
     let mut writer = Writer::open(&permit, Capacity(1_000_000)).expect("the queue");
-    let place = Place { project_uuid: Some(project.to_owned()), ..Place::default() };
+    let place = RowOrigin { project_uuid: Some(project.to_owned()), ..RowOrigin::default() };
     let capture = Capture { place, mission_slug: "demo-01KRX11M".into(), rows };
     let prepared = writer.prepare(&capture).expect("prepared");
     writer.confirm(prepared).expect("confirmed");
@@ -90,7 +90,7 @@ pub fn drain_all(machine: &World) -> DrainReport {
 
 pub fn counts(machine: &World) -> QueueCounts {
     let path = egress(machine).queue_path().to_path_buf();
-    queue::observe_counts(&path, &|_: &Place| contract::Consent::Unset).expect("counts")
+    queue::observe_counts(&path, &|_: &RowOrigin| contract::Consent::Unset).expect("counts")
 }
 
 /// The answer of a conforming server.

@@ -14,13 +14,13 @@ mod prepared;
 mod settle;
 mod witness;
 
-pub(crate) use prepared::{Belongs, Made, make_pending};
+pub(crate) use prepared::{Belongs, WaitingOutcome, make_waiting};
 pub(crate) use settle::{is_proven_row, parked_witness, settle};
 pub use witness::FilesElsewhere;
 pub(crate) use witness::WriteEvidence;
 
 use crate::busy_timeout;
-use crate::consent::Place;
+use crate::consent::RowOrigin;
 use crate::cure::CAPTURE_EPOCH;
 use crate::error::QueueError;
 use crate::fault_point::{FaultPoint, reached};
@@ -42,7 +42,7 @@ pub struct Capacity(pub u64);
 #[derive(Clone, Debug)]
 pub struct Capture {
     /// The project, repository and checkout of the rows.
-    pub place: Place,
+    pub place: RowOrigin,
     /// The mission whose lock the caller holds from prepare to confirm.
     pub mission_slug: String,
     /// The rows, in the order of their events.

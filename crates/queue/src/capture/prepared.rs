@@ -3,11 +3,11 @@
 use super::{Capture, Captured};
 use crate::consent::Hold;
 use crate::error::QueueError;
-use crate::origin::{self, PlaceId};
+use crate::origin::{self, OriginId};
 use crate::parked::{Parking, park_values, reason};
 use crate::row::{Content, Kind, RowDigest};
 use crate::store::{Abort, now, now_seconds};
-use crate::waiting::{self, Binding, BodyProgress, PendingEvent, Queueing};
+use crate::waiting::{self, Binding, BodyProgress, Queueing, WaitingEvent};
 use contract::wire::ArtifactBody;
 use contract::wire::body::BODY_KEY_COLUMNS;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
@@ -131,7 +131,7 @@ pub(crate) struct PreparedRow {
     pub(crate) id: i64,
     pub(crate) kind: i64,
     pub(crate) key: String,
-    pub(crate) place: PlaceId,
+    pub(crate) place: OriginId,
     pub(crate) prepared_at: f64,
     pub(crate) head: Map<String, Value>,
     pub(crate) payload: String,
@@ -186,16 +186,16 @@ pub(crate) fn confirm_row(
     // A leftover may be settled after an opt-out and an opt-in, and is older than both. A clock that was set back
     // meanwhile makes no row younger.
     let captured_at = row.prepared_at.min(now());
-    let belongs = Belongs { place: row.place, hold: Hold::Free, captured_at };
-    match make_pending(tx, queueing, row.kind, belongs, &row.head, &row.payload)? {
-        Made::Event => captured.events += 1,
-        Made::Coalesced => {
+    let belongs = Belongs { origin: row.place, hold: Hold::Free, captured_at };
+    match make_waiting(tx, queueing, row.kind, belongs, &row.head, &row.payload)? {
+        WaitingOutcome::Event => captured.events += 1,
+        WaitingOutcome::Coalesced => {
             captured.events += 1;
             captured.coalesced += 1;
         }
-        Made::Body => captured.bodies += 1,
-        Made::Known => captured.already += 1,
-        Made::Unfit => {
+        WaitingOutcome::Body => captured.bodies += 1,
+        WaitingOutcome::Known => captured.already += 1,
+        WaitingOutcome::Unfit => {
             let parking = Parking {
                 key: &row.key,
                 digest: RowDigest::of([row.payload.as_bytes()]),
@@ -211,9 +211,9 @@ pub(crate) fn confirm_row(
     Ok(())
 }
 
-/// Result of [`make_pending`].
+/// Result of [`make_waiting`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Made {
+pub(crate) enum WaitingOutcome {
     /// An event waits.
     Event,
     /// An event waits in the place of an older one.
@@ -229,29 +229,29 @@ pub(crate) enum Made {
 /// Origin, hold and time of a row.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Belongs {
-    pub(crate) place: PlaceId,
+    pub(crate) origin: OriginId,
     pub(crate) hold: Hold,
     /// See [`Binding::captured_at`].
     pub(crate) captured_at: f64,
 }
 
 /// Lets a row wait, from its stored columns.
-pub(crate) fn make_pending(
+pub(crate) fn make_waiting(
     tx: &Transaction<'_>,
     queueing: &mut Queueing<'_>,
     kind: i64,
-    Belongs { place, hold, captured_at }: Belongs,
+    Belongs { origin, hold, captured_at }: Belongs,
     head: &Map<String, Value>,
     payload: &str,
-) -> Result<Made, Abort> {
+) -> Result<WaitingOutcome, Abort> {
     let text = |name: &str| head.get(name).and_then(Value::as_str);
     match Kind::from_stored(kind) {
         Some(Kind::Event) => {
             let (Some(event_id), Some(event_type)) = (text("event_id"), text("event_type")) else {
-                return Ok(Made::Unfit);
+                return Ok(WaitingOutcome::Unfit);
             };
             let digest = RowDigest::of_event(event_type.as_bytes(), payload.as_bytes());
-            let event = PendingEvent {
+            let event = WaitingEvent {
                 event_id,
                 event_type,
                 data: payload,
@@ -259,20 +259,24 @@ pub(crate) fn make_pending(
                 retry_count: 0,
                 coalesce_key: text("coalesce_key"),
             };
-            let binding = Binding { place, hold, digest, captured_at: Some(captured_at) };
+            let binding = Binding { place: origin, hold, digest, captured_at: Some(captured_at) };
             if coalesce(tx, &event, binding)? {
-                return Ok(Made::Coalesced);
+                return Ok(WaitingOutcome::Coalesced);
             }
-            Ok(if queueing.event(&event, binding)? { Made::Event } else { Made::Known })
+            Ok(if queueing.event(&event, binding)? { WaitingOutcome::Event } else { WaitingOutcome::Known })
         }
         Some(Kind::Body) => {
-            let Some(body) = body_of(head, payload) else { return Ok(Made::Unfit) };
+            let Some(body) = body_of(head, payload) else { return Ok(WaitingOutcome::Unfit) };
             let digest = RowDigest::of_body(&body);
-            let binding = Binding { place, hold, digest, captured_at: Some(captured_at) };
+            let binding = Binding { place: origin, hold, digest, captured_at: Some(captured_at) };
             let progress = BodyProgress { created_at: now(), ..BodyProgress::default() };
-            Ok(if queueing.body(&body, progress, binding)? { Made::Body } else { Made::Known })
+            Ok(if queueing.body(&body, progress, binding)? {
+                WaitingOutcome::Body
+            } else {
+                WaitingOutcome::Known
+            })
         }
-        None => Ok(Made::Unfit),
+        None => Ok(WaitingOutcome::Unfit),
     }
 }
 
@@ -302,7 +306,7 @@ fn next_timestamp(tx: &Transaction<'_>) -> rusqlite::Result<i64> {
 
 /// Replaces an older disposable event of the same key, if it has the same origin and was never attempted. Its
 /// id, content and time change; its position in the table stays.
-fn coalesce(tx: &Transaction<'_>, event: &PendingEvent<'_>, binding: Binding) -> Result<bool, Abort> {
+fn coalesce(tx: &Transaction<'_>, event: &WaitingEvent<'_>, binding: Binding) -> Result<bool, Abort> {
     let Some(key) = event.coalesce_key else { return Ok(false) };
     let older: Option<i64> = tx
         .prepare_cached(

@@ -37,7 +37,7 @@ pub(crate) fn settle(
     if leftovers.is_empty() {
         return Ok(Settled::default());
     }
-    let proven = judge(&leftovers, elsewhere);
+    let proven = read_proven(&leftovers, elsewhere);
     store.write("settle prepared rows in", |tx| {
         let mut settled = Settled::default();
         for (leftover, proven) in leftovers.iter().zip(proven) {
@@ -71,7 +71,7 @@ fn read_leftovers(
 }
 
 /// Marks the leftovers that are proven. A row whose witness is another row follows it, at most once around.
-fn judge(leftovers: &[Leftover], elsewhere: FilesElsewhere) -> Vec<bool> {
+fn read_proven(leftovers: &[Leftover], elsewhere: FilesElsewhere) -> Vec<bool> {
     let mut evidence = WriteEvidence::new(elsewhere);
     let direct: Vec<bool> = leftovers
         .iter()

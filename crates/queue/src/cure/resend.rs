@@ -12,7 +12,7 @@ use crate::rewound::Rewound;
 use crate::row::{Kind, RowDigest};
 use crate::sent;
 use crate::store::{Abort, ScopedDb, meta, now_seconds, set_meta};
-use crate::waiting::{Binding, BodyProgress, PendingEvent, Queueing};
+use crate::waiting::{Binding, BodyProgress, Queueing, WaitingEvent};
 use contract::Consent;
 use contract::wire::ArtifactBody;
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, params};
@@ -114,7 +114,7 @@ pub(super) fn resend(
     })
 }
 
-type Places = HashMap<i64, crate::consent::Place>;
+type Places = HashMap<i64, crate::consent::RowOrigin>;
 
 fn decide(places: &Places, consent: &dyn ConsentView) -> HashMap<i64, Consent> {
     places.iter().map(|(id, place)| (*id, consent.consent(place))).collect()
@@ -329,7 +329,7 @@ impl<'a> Walk<'a> {
         let binding = Binding { place, hold, digest: sent.digest(), captured_at: Some(candidate.since) };
         Ok(match sent {
             SentRow::Event { event_id, event_type, data } => {
-                let event = PendingEvent {
+                let event = WaitingEvent {
                     event_id,
                     event_type,
                     data,

@@ -2,12 +2,12 @@
 
 use super::migrate::{RowOwner, owner_of};
 use crate::capture::{
-    Belongs, FilesElsewhere, Made, WriteEvidence, is_proven_row, make_pending, parked_witness,
+    Belongs, FilesElsewhere, WaitingOutcome, WriteEvidence, is_proven_row, make_waiting, parked_witness,
 };
 use crate::consent::Hold;
 use crate::error::QueueError;
 use crate::legacy::LegacyTable;
-use crate::origin::PlaceId;
+use crate::origin::OriginId;
 use crate::parked::reason;
 use crate::row::RowDigest;
 use crate::row::{Kind, Witness};
@@ -41,7 +41,7 @@ pub struct StillParked {
 struct RowToRestore {
     id: i64,
     kind: i64,
-    place: PlaceId,
+    place: OriginId,
     key: String,
     digest: Vec<u8>,
     reason: String,
@@ -172,11 +172,11 @@ fn restore(tx: &Transaction<'_>, row: &RowToRestore) -> Result<Result<(), String
     }
     let hold = row.head.get("hold").and_then(Value::as_i64).map_or(Hold::Sealed, Hold::from_stored);
     let mut queueing = Queueing::new(tx)?;
-    let belongs = Belongs { place: row.place, hold, captured_at: now() };
-    match make_pending(tx, &mut queueing, row.kind, belongs, &row.head, payload)? {
-        Made::Known => Ok(Err("a row of its key waits already".to_owned())),
-        Made::Unfit => Ok(Err("its columns do not make a row that can wait".to_owned())),
-        Made::Event | Made::Coalesced | Made::Body => {
+    let belongs = Belongs { origin: row.place, hold, captured_at: now() };
+    match make_waiting(tx, &mut queueing, row.kind, belongs, &row.head, payload)? {
+        WaitingOutcome::Known => Ok(Err("a row of its key waits already".to_owned())),
+        WaitingOutcome::Unfit => Ok(Err("its columns do not make a row that can wait".to_owned())),
+        WaitingOutcome::Event | WaitingOutcome::Coalesced | WaitingOutcome::Body => {
             tx.prepare_cached("DELETE FROM parked WHERE id = ?1")?.execute([row.id])?;
             Ok(Ok(()))
         }

@@ -6,5 +6,5 @@ mod scan;
 mod shape;
 
 pub(crate) use open::{LegacyDb, data_version, fingerprint};
-pub(crate) use scan::{Judge, LegacyKey, scan, text_of};
+pub(crate) use scan::{LegacyKey, OwnerFinder, scan, text_of};
 pub(crate) use shape::{FileShape, LegacyTable, are_claims};

@@ -80,7 +80,7 @@ pub(crate) fn scan(
     scope: &Scope,
     visit: &mut dyn FnMut(Scanned) -> Result<(), Abort>,
 ) -> Result<(), Abort> {
-    let mut judge = Judge::read(conn, shape, scope)?;
+    let mut finder = OwnerFinder::read(conn, shape, scope)?;
     for table in shape.tables() {
         // An event is judged by its content, the others by their project, their first key column.
         let columns = match table {
@@ -95,14 +95,14 @@ pub(crate) fn scan(
         while let Some(row) = rows.next()? {
             let key = LegacyKey::of(table, row.get(0)?, row, 1)?;
             let evidence = if table == LegacyTable::Events { row.get_ref(2)? } else { row.get_ref(1)? };
-            visit(judge.judge(table, key, evidence)?)?;
+            visit(finder.read_owner(table, key, evidence)?)?;
         }
     }
     Ok(())
 }
 
 /// Finds the account of a row. Events must be scanned before the other tables.
-pub(crate) struct Judge<'a> {
+pub(crate) struct OwnerFinder<'a> {
     conn: &'a Connection,
     /// Whether there is any claim: usually there is none between two migrations.
     any_claim: bool,
@@ -110,7 +110,7 @@ pub(crate) struct Judge<'a> {
     projects: Projects,
 }
 
-impl<'a> Judge<'a> {
+impl<'a> OwnerFinder<'a> {
     pub(crate) fn read(conn: &'a Connection, shape: &FileShape, scope: &Scope) -> Result<Self, Abort> {
         let any_claim = shape.claims && conn.prepare("SELECT 1 FROM claims")?.exists([])?;
         let projects = Projects::read(conn, shape, scope)?;
@@ -118,7 +118,7 @@ impl<'a> Judge<'a> {
     }
 
     /// `evidence` is an event's data, or the project of another row.
-    pub(crate) fn judge(
+    pub(crate) fn read_owner(
         &mut self,
         table: LegacyTable,
         key: LegacyKey,

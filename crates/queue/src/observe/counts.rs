@@ -3,7 +3,7 @@
 use super::active::{FileMeta, check_version, read_meta};
 use super::attempt::{DaemonDelivery, LastAttempt};
 use super::reader::read_only;
-use crate::consent::{ConsentView, HeldRows, Hold, HoldReason, Place};
+use crate::consent::{ConsentView, HeldRows, Hold, HoldReason, RowOrigin};
 use crate::error::ObserveError;
 use crate::file::Role;
 use crate::foreign_rows;
@@ -208,7 +208,7 @@ fn read_bound(
         let Some(kind) = Kind::from_stored(code) else { continue };
         let count = row.get::<_, i64>(3)?.unsigned_abs();
         *bound.of_mut(kind) += count;
-        let nowhere = Place::default();
+        let nowhere = RowOrigin::default();
         let place = places.get(&place_id).unwrap_or(&nowhere);
         match Hold::from_stored(hold).leaves_from(consent.consent(place)) {
             Err(reason) => waiting.add(kind, place, Some(reason), count, None),
@@ -245,7 +245,14 @@ struct HeldTotals {
 }
 
 impl HeldTotals {
-    fn add(&mut self, kind: Kind, place: &Place, reason: Option<HoldReason>, rows: u64, since: Option<f64>) {
+    fn add(
+        &mut self,
+        kind: Kind,
+        place: &RowOrigin,
+        reason: Option<HoldReason>,
+        rows: u64,
+        since: Option<f64>,
+    ) {
         match reason {
             Some(_) if rows == 0 => {}
             Some(reason) => {

@@ -2,7 +2,7 @@
 
 use super::active::{check_version, read_meta};
 use super::reader::read_only;
-use crate::consent::Place;
+use crate::consent::RowOrigin;
 use crate::error::ObserveError;
 use crate::file::Role;
 use crate::foreign_rows;
@@ -15,7 +15,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// When the file cannot be read. An absent file names no project.
-pub fn observe_projects(path: &Path) -> Result<BTreeSet<Place>, ObserveError> {
+pub fn observe_projects(path: &Path) -> Result<BTreeSet<RowOrigin>, ObserveError> {
     let seen = read_only(path, Role::Active, |conn| {
         let ours = check_version(path, &read_meta(conn)?)? > 0;
         let mut places = BTreeSet::new();

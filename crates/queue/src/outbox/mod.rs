@@ -23,7 +23,7 @@ use crate::consent::ConsentView;
 use crate::error::QueueError;
 use crate::foreign_rows;
 use crate::observe::{DaemonDelivery, LastAttempt, NOT_BEFORE, PAUSE_REASON};
-use crate::origin::PlaceId;
+use crate::origin::OriginId;
 use crate::row::{Kind, RowDigest};
 use crate::sent::{self, Keep};
 use crate::store::{ScopedDb, data_version, meta, now_seconds, set_meta};
@@ -57,10 +57,10 @@ struct HandedOut {
     binding: RowBinding,
 }
 
-/// Place and hold of a waiting row, and since when it waits.
+/// Origin and hold of a waiting row, and since when it waits.
 #[derive(Clone, Copy, Debug)]
 struct RowBinding {
-    place: PlaceId,
+    place: OriginId,
     hold: i64,
     since: f64,
 }

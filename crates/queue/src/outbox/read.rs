@@ -174,7 +174,7 @@ fn look<T: Sendable>(
         BatchRead { batch: None, handed: Vec::new(), file, delivered: Vec::new(), rewritten: Vec::new() };
     let resting = due.map(|now| not_due(tx, now)).transpose()?.unwrap_or_default();
     let passed = |row: RowId| skip.has_row(row) || resting.contains(&row.id);
-    let mut judge = RowJudge::new::<T>(tx)?;
+    let mut reader = RowReader::new::<T>(tx)?;
     let mut index = 0;
     while let Some(project) = order.project(tx, T::KIND, index)? {
         index += 1;
@@ -185,7 +185,7 @@ fn look<T: Sendable>(
         let mut rows: Vec<T> = Vec::with_capacity(ids.len());
         let mut bytes = 0;
         for id in ids {
-            match judge.judge::<T>(id)? {
+            match reader.read::<T>(id)? {
                 RowCheck::Ready { row, known, binding } => {
                     bytes += row.bytes();
                     if bytes > limits.bytes && !rows.is_empty() {
@@ -219,12 +219,12 @@ enum RowCheck<T> {
 }
 
 /// The statements that decide whether a row leaves.
-struct RowJudge<'c> {
+struct RowReader<'c> {
     row: CachedStatement<'c>,
     receipts: CachedStatement<'c>,
 }
 
-impl<'c> RowJudge<'c> {
+impl<'c> RowReader<'c> {
     fn new<T: Sendable>(tx: &'c Connection) -> rusqlite::Result<Self> {
         let row = tx.prepare_cached(&format!(
             "SELECT {}, b.place, b.hold, b.at, b.digest FROM {} AS r JOIN bindings AS b ON b.kind = {} AND b.row = r.id WHERE r.id = ?1",
@@ -240,7 +240,7 @@ impl<'c> RowJudge<'c> {
         Ok(Self { row, receipts })
     }
 
-    fn judge<T: Sendable>(&mut self, id: i64) -> Result<RowCheck<T>, Abort> {
+    fn read<T: Sendable>(&mut self, id: i64) -> Result<RowCheck<T>, Abort> {
         let bound_column = self.row.column_count() - 1;
         let read = self
             .row

@@ -9,7 +9,7 @@ use crate::fault_point::{FaultPoint, reached};
 use crate::foreign_rows::content_digest;
 use crate::legacy::LegacyKey;
 use crate::observe::LAST_DELIVERY;
-use crate::origin::PlaceId;
+use crate::origin::OriginId;
 use crate::parked::{Parking, park};
 use crate::row::{Kind, RowDigest};
 use crate::sent;
@@ -122,7 +122,7 @@ struct Recording<'t> {
     receipts: Receipts<'t>,
     recorded: RecordedRows,
     /// Rows that left, by kind, place and hold.
-    left: HashMap<(Kind, PlaceId, i64), i64>,
+    left: HashMap<(Kind, OriginId, i64), i64>,
     new_receipt: CachedStatement<'t>,
     receipt: CachedStatement<'t>,
     binding: CachedStatement<'t>,

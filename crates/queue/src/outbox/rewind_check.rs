@@ -2,7 +2,7 @@
 
 use super::Outbox;
 use crate::error::QueueError;
-use crate::origin::{self, PlaceId};
+use crate::origin::{self, OriginId};
 use crate::rewound::Rewound;
 use crate::row::Kind;
 use crate::store::Abort;
@@ -33,7 +33,7 @@ impl Outbox {
     pub fn newest_receipts(&mut self) -> Result<Vec<ProjectReceipts>, QueueError> {
         self.store.read("read receipts of", |tx| {
             let rewound = Rewound::read(tx)?;
-            let mut places: BTreeMap<Option<String>, Vec<PlaceId>> = BTreeMap::from([(None, vec![0])]);
+            let mut places: BTreeMap<Option<String>, Vec<OriginId>> = BTreeMap::from([(None, vec![0])]);
             for (id, place) in origin::read_all(tx)? {
                 places.entry(place.project_uuid).or_default().push(id);
             }
@@ -114,7 +114,7 @@ impl ProjectReceipts {
 
 fn newest_of(
     conn: &Connection,
-    places: &[PlaceId],
+    places: &[OriginId],
     up_to: impl Fn(Kind) -> Option<i64>,
 ) -> Result<NewestKeys, Abort> {
     let mut newest: NewestKeys = [None, None];

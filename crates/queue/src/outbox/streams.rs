@@ -4,8 +4,8 @@
 //! `bindings_order` index, so nothing is sorted and nothing is scanned.
 
 use super::RowId;
-use crate::consent::{ConsentView, Hold, Place};
-use crate::origin::{self, PlaceId};
+use crate::consent::{ConsentView, Hold, RowOrigin};
+use crate::origin::{self, OriginId};
 use crate::row::Kind;
 use crate::store::data_version;
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -15,9 +15,9 @@ use std::collections::{BTreeMap, VecDeque};
 /// One place and hold with rows that wait.
 #[derive(Clone, Debug)]
 pub(crate) struct Stream {
-    place_id: PlaceId,
+    place_id: OriginId,
     hold: i64,
-    place: Place,
+    place: RowOrigin,
 }
 
 /// The streams of one project that may leave.
@@ -30,7 +30,7 @@ pub(crate) struct ProjectStreams {
 /// A stream that may leave, from an instant on.
 #[derive(Clone, Copy, Debug)]
 struct OpenStream {
-    place: PlaceId,
+    place: OriginId,
     hold: i64,
     /// Unix seconds; older rows stay held.
     from: f64,

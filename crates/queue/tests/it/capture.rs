@@ -2,7 +2,7 @@
 
 use crate::support::*;
 use contract::{Consent, ExitCode, FaultCode, Remedy, Start};
-use queue::{Capacity, Capture, Kind, NewRow, Place, QueueError, Witness, Writer, observe_counts};
+use queue::{Capacity, Capture, Kind, NewRow, QueueError, RowOrigin, Witness, Writer, observe_counts};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
@@ -67,7 +67,7 @@ fn settled_row_is_as_old_as_its_capture() {
     let opted_in = jiff::Timestamp::now() - jiff::SignedDuration::from_secs(5);
 
     home.writer(&scope()).settle("kitty-widgets", place().checkout(), |_| Vec::new()).expect("settled");
-    let consent = |_: &Place| Consent::OptedIn(Start { captured: opted_in, found: opted_in });
+    let consent = |_: &RowOrigin| Consent::OptedIn(Start { captured: opted_in, found: opted_in });
     let counts = observe_counts(&home.scoped(&scope()), &consent).expect("counts");
     assert_eq!((counts.events, counts.held.len()), (1, 1));
     let counts = observe_counts(&home.scoped(&scope()), &no_opt_in).expect("counts");

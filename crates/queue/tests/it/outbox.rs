@@ -3,8 +3,8 @@
 use crate::support::*;
 use contract::Consent;
 use queue::{
-    BatchLimits, Capture, Export, HoldReason, NewRow, Place, RowOutcome, SkipSet, Witness, observe_counts,
-    observe_outgoing, observe_parked, observe_parked_row, observe_receipts,
+    BatchLimits, Capture, Export, HoldReason, NewRow, RowOrigin, RowOutcome, SkipSet, Witness,
+    observe_counts, observe_outgoing, observe_parked, observe_parked_row, observe_receipts,
 };
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -59,7 +59,7 @@ fn row_that_another_program_keeps_rewriting_is_read_in_the_end() {
     capture(&home, &scope(), [event("01A")]);
     let conn = home.sql(&home.scoped(&scope()));
     let rest = Cell::new(4);
-    let rewriting = |place: &Place| {
+    let rewriting = |place: &RowOrigin| {
         if rest.get() > 0 {
             rest.set(rest.get() - 1);
             conn.execute("UPDATE queue SET data = data || ' '", []).expect("rewritten");
@@ -196,7 +196,7 @@ fn batch_holds_one_project_and_its_rows_leave_in_order() {
 struct Numbered(Option<u64>);
 
 impl queue::ConsentView for Numbered {
-    fn consent(&self, place: &Place) -> Consent {
+    fn consent(&self, place: &RowOrigin) -> Consent {
         everybody_in(place)
     }
 
@@ -317,7 +317,7 @@ fn captured_rows_send_by_default_and_foreign_rows_wait() {
     capture(&home, &scope(), [event("01C")]);
     home.cure(&scope()).migrate(&mut ()).expect("migrated");
     let mut outbox = home.outbox(&scope());
-    let mut leaving = |consent: fn(&Place) -> Consent| {
+    let mut leaving = |consent: fn(&RowOrigin) -> Consent| {
         ids(outbox.read_events(PLENTY, &consent, &SkipSet::default()).expect("read"))
             .into_iter()
             .collect::<BTreeSet<_>>()
@@ -327,7 +327,7 @@ fn captured_rows_send_by_default_and_foreign_rows_wait() {
     assert_eq!(leaving(everybody_in), set(&["01C", "01L"]));
     assert_eq!(leaving(everybody_out), set(&[]));
     let path = home.scoped(&scope());
-    let held = |consent: fn(&Place) -> Consent| observe_counts(&path, &consent).expect("counts").held;
+    let held = |consent: fn(&RowOrigin) -> Consent| observe_counts(&path, &consent).expect("counts").held;
     assert_eq!(held(everybody_in), []);
     assert_eq!((held(no_opt_in)[0].events, held(no_opt_in)[0].reason), (1, HoldReason::NeverOptedIn));
     assert_eq!((held(everybody_out)[0].events, held(everybody_out)[0].reason), (2, HoldReason::OptedOut));
@@ -346,12 +346,12 @@ fn captured_rows_send_by_default_and_foreign_rows_wait() {
 fn consent_is_asked_for_the_rows_own_place() {
     let home = Home::new();
     capture(&home, &scope(), [event("01A")]);
-    let elsewhere = Place { checkout: Some("/srv/other".into()), ..place() };
+    let elsewhere = RowOrigin { checkout: Some("/srv/other".into()), ..place() };
     let mut writer = home.writer(&scope());
     let prepared =
         writer.prepare(&Capture { place: elsewhere.clone(), ..unproven([event("01B")]) }).expect("prepared");
     writer.confirm(prepared).expect("confirmed");
-    let this_checkout_is_off = move |place: &Place| match place == &elsewhere {
+    let this_checkout_is_off = move |place: &RowOrigin| match place == &elsewhere {
         true => Consent::OptedOut,
         false => Consent::Unset,
     };
@@ -371,7 +371,7 @@ fn opting_in_starts_from_now_and_a_release_lets_the_rest_go() {
     let change = home.cure(&scope()).seal_held(Some(PROJECT), &no_opt_in).expect("sealed");
     assert_eq!((change.events, change.bodies), (1, 1));
     let mut outbox = home.outbox(&scope());
-    let only_project = |place: &Place| match place.project_uuid.as_deref() {
+    let only_project = |place: &RowOrigin| match place.project_uuid.as_deref() {
         Some(PROJECT) => Consent::ALWAYS,
         _ => Consent::Unset,
     };

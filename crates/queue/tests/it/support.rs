@@ -4,7 +4,7 @@ use contract::event::ValidatedEvent;
 use contract::wire::ArtifactBody;
 use contract::{Consent, Scope};
 use gate::{CapturePermit, CurePermit, EgressPermit, Facts, Policy};
-use queue::{BatchLimits, Capacity, Capture, NewRow, Place, Witness, Writer};
+use queue::{BatchLimits, Capacity, Capture, NewRow, RowOrigin, Witness, Writer};
 use rusqlite::Connection;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -136,8 +136,8 @@ pub fn other_scope() -> Scope {
     Scope::new("https://example.invalid", "mallory@example.com", "team-OTHER-02")
 }
 
-pub fn place() -> Place {
-    Place {
+pub fn place() -> RowOrigin {
+    RowOrigin {
         project_uuid: Some(PROJECT.into()),
         repo_slug: Some("acme/widgets".into()),
         checkout: Some("/srv/widgets".into()),
@@ -179,15 +179,15 @@ pub fn capture(
     writer.confirm(prepared).expect("confirmed")
 }
 
-pub fn everybody_in(_: &Place) -> Consent {
+pub fn everybody_in(_: &RowOrigin) -> Consent {
     Consent::ALWAYS
 }
 
-pub fn no_opt_in(_: &Place) -> Consent {
+pub fn no_opt_in(_: &RowOrigin) -> Consent {
     Consent::Unset
 }
 
-pub fn everybody_out(_: &Place) -> Consent {
+pub fn everybody_out(_: &RowOrigin) -> Consent {
     Consent::OptedOut
 }
 

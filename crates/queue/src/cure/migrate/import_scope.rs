@@ -5,7 +5,7 @@ use super::migration_preview::MigrationPreview;
 use super::transfer::{Belonging, Transfer, each_row};
 use super::{MigrationProgress, MigrationReport};
 use crate::busy_timeout;
-use crate::consent::{Hold, Place};
+use crate::consent::{Hold, RowOrigin};
 use crate::error::{ObserveError, QueueError};
 use crate::file::Role;
 use crate::foreign_rows::{content_digest, examine};
@@ -204,7 +204,12 @@ fn check_principal(old: &Connection, old_queue: &Path, scope: &Scope) -> Result<
 }
 
 /// The place that the old file has bound the row to, with its checkout.
-fn place_of(old: &Connection, ours: bool, table: LegacyTable, rowid: i64) -> Result<Option<Place>, Abort> {
+fn place_of(
+    old: &Connection,
+    ours: bool,
+    table: LegacyTable,
+    rowid: i64,
+) -> Result<Option<RowOrigin>, Abort> {
     if !ours {
         return Ok(None);
     }

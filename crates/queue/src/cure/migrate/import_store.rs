@@ -4,7 +4,7 @@
 use super::CopyOutcome;
 use super::migration_preview::MigrationPreview;
 use super::transfer::{Belonging, Transfer};
-use crate::consent::{Hold, Place};
+use crate::consent::{Hold, RowOrigin};
 use crate::error::{Busy, QueueError};
 use crate::fault_point::{FaultPoint, reached};
 use crate::file::Role;
@@ -428,8 +428,12 @@ fn digest_of(row: &StoreRow) -> RowDigest {
     }
 }
 
-fn place_of(facts: &StoreFacts, row: &StoreRow) -> Place {
-    Place { project_uuid: Some(facts.project_uuid.clone()), repo_slug: row.repo_slug.clone(), checkout: None }
+fn place_of(facts: &StoreFacts, row: &StoreRow) -> RowOrigin {
+    RowOrigin {
+        project_uuid: Some(facts.project_uuid.clone()),
+        repo_slug: row.repo_slug.clone(),
+        checkout: None,
+    }
 }
 
 const fn select_values(table: LegacyTable) -> &'static str {

@@ -9,7 +9,7 @@ use crate::error::{ObserveError, QueueError};
 use crate::fault_point::{FaultPoint, reached};
 use crate::file::Role;
 use crate::foreign_rows::content_digest;
-use crate::legacy::{FileShape, Judge, LegacyDb, LegacyKey, LegacyTable};
+use crate::legacy::{FileShape, LegacyDb, LegacyKey, LegacyTable, OwnerFinder};
 use crate::observe::{FileMeta, RowCounts, read_meta, read_only, read_only_within, scoped_queues, slot};
 use crate::row::RowDigest;
 use crate::schema;
@@ -260,12 +260,12 @@ fn each_in_scope(
     visit: &mut dyn FnMut(LegacyTable, LegacyKey, &rusqlite::Row<'_>) -> Result<(), Abort>,
 ) -> Result<(), Abort> {
     let shape = FileShape::read(legacy, "main", legacy_path)?;
-    let mut judge = Judge::read(legacy, &shape, scope)?;
+    let mut finder = OwnerFinder::read(legacy, &shape, scope)?;
     for table in shape.tables() {
         each_row(legacy, &shape, table, &mut |key, row| {
             let evidence = if table == LegacyTable::Events { row.get_ref(3)? } else { row.get_ref(1)? };
-            let judged = judge.judge(table, key, evidence)?;
-            if judged.in_scope { visit(table, judged.key, row) } else { Ok(()) }
+            let found = finder.read_owner(table, key, evidence)?;
+            if found.in_scope { visit(table, found.key, row) } else { Ok(()) }
         })?;
     }
     Ok(())

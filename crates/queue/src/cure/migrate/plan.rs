@@ -4,11 +4,11 @@ use super::migration_preview::MigrationPreview;
 use super::owners::Owners;
 use super::transfer::each_row;
 use super::{CopyOutcome, MigrationReport};
-use crate::consent::{ConsentView, HeldChange, Hold, Place};
+use crate::consent::{ConsentView, HeldChange, Hold, RowOrigin};
 use crate::error::ObserveError;
 use crate::file::Role;
 use crate::foreign_rows::{content_digest, examine, number_of, time_column};
-use crate::legacy::{FileShape, Judge, LegacyKey, LegacyTable};
+use crate::legacy::{FileShape, LegacyKey, LegacyTable, OwnerFinder};
 use crate::observe::{read_only, slot};
 use crate::row::Kind;
 use crate::store::Abort;
@@ -80,7 +80,7 @@ struct Seen<'r> {
     /// Nothing for a row of another scope.
     outcome: Option<CopyOutcome>,
     /// Project and hold of the row, when they can be read.
-    place: Option<&'r (Place, Hold)>,
+    place: Option<&'r (RowOrigin, Hold)>,
 }
 
 /// Shows every legacy row to `visit`, which gathers what is asked for, from `empty` on: a snapshot may be
@@ -118,14 +118,14 @@ fn walk_rows(
     visit: &mut dyn FnMut(Seen<'_>) -> Result<(), Abort>,
 ) -> Result<(), Abort> {
     let shape = FileShape::read(legacy, "main", legacy_path)?;
-    let mut judge = Judge::read(legacy, &shape, scope)?;
+    let mut finder = OwnerFinder::read(legacy, &shape, scope)?;
     for table in shape.tables() {
         each_row(legacy, &shape, table, &mut |key, row| {
             let evidence = if table == LegacyTable::Events { row.get_ref(3)? } else { row.get_ref(1)? };
-            let judged = judge.judge(table, key, evidence)?;
-            let key = &judged.key;
-            let owned = judged.in_scope && owners.is_owned(key);
-            if !judged.in_scope || owned {
+            let found = finder.read_owner(table, key, evidence)?;
+            let key = &found.key;
+            let owned = found.in_scope && owners.is_owned(key);
+            if !found.in_scope || owned {
                 return visit(Seen { table, key, owned, row, outcome: None, place: None });
             }
             let place = examine(table, key, row, 1)?.ok();

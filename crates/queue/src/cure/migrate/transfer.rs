@@ -4,18 +4,18 @@ use super::claim::Claimed;
 use super::owners::Owners;
 use super::{CopyOutcome, MigrationReport, changed_since};
 use crate::busy_timeout;
-use crate::consent::{Hold, Place};
+use crate::consent::{Hold, RowOrigin};
 use crate::cure::MigrationProgress;
 use crate::error::QueueError;
 use crate::fault_point::{FaultPoint, reached};
 use crate::file::Role;
 use crate::foreign_rows::{content_digest, examine, number_of};
 use crate::legacy::{FileShape, LegacyDb, LegacyKey, LegacyTable, text_of};
-use crate::origin::{self, PlaceId};
+use crate::origin::{self, OriginId};
 use crate::parked::{Parking, park, reason};
 use crate::row::{RowDigest, body_of_row};
 use crate::store::{Abort, ScopedDb, sql_error};
-use crate::waiting::{self, Binding, BodyProgress, PendingEvent, Queueing};
+use crate::waiting::{self, Binding, BodyProgress, Queueing, WaitingEvent};
 use contract::Scope;
 use rusqlite::types::ToSqlOutput;
 use rusqlite::{CachedStatement, Connection, Row, Transaction, params, params_from_iter};
@@ -205,7 +205,7 @@ pub(super) struct Transfer<'t> {
     hold: Option<Hold>,
     /// A queue DB that may own what would be moved in, because it cannot be read.
     unread: Option<&'t Path>,
-    places: HashMap<Place, PlaceId>,
+    places: HashMap<RowOrigin, OriginId>,
 }
 
 /// Places kept at hand. A file with more projects only pays a lookup a row.
@@ -241,7 +241,7 @@ impl<'t> Transfer<'t> {
         let examined = examine(table, key, row, first)?;
         let (place, hold, unfit) = match examined {
             Ok((place, hold)) => (place, self.hold.unwrap_or(hold), None),
-            Err(why) => (Place::default(), Hold::Foreign, Some(why)),
+            Err(why) => (RowOrigin::default(), Hold::Foreign, Some(why)),
         };
         self.placed(table, key, row, first, Belonging { place, hold, digest, unfit })
     }
@@ -325,7 +325,7 @@ impl<'t> Transfer<'t> {
         Ok(())
     }
 
-    pub(super) fn place_id(&mut self, place: Place) -> Result<PlaceId, Abort> {
+    pub(super) fn place_id(&mut self, place: RowOrigin) -> Result<OriginId, Abort> {
         if let Some(id) = self.places.get(&place) {
             return Ok(*id);
         }
@@ -351,7 +351,7 @@ impl<'t> Transfer<'t> {
         let number = |offset: usize| Ok::<_, rusqlite::Error>(number_of(row.get_ref(first + offset)?));
         let inserted = match table {
             LegacyTable::Events => {
-                let event = PendingEvent {
+                let event = WaitingEvent {
                     event_id: text(0)?,
                     event_type: text(1)?,
                     data: text(2)?,
@@ -379,7 +379,7 @@ impl<'t> Transfer<'t> {
 
 /// Account and project that own a copied row.
 pub(super) struct Belonging {
-    pub(super) place: Place,
+    pub(super) place: RowOrigin,
     pub(super) hold: Hold,
     pub(super) digest: RowDigest,
     /// Reason why the row cannot enter its table, if it cannot.
