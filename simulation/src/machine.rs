@@ -187,7 +187,7 @@ impl SimulatedMachine {
         let boundary = self.boundary();
         let observation = boundary.recovered(self.observe()?)?;
         let permit = observation.capture_permit()?;
-        self.write_legacy_pin(&observation)?;
+        self.cache_legacy_counts(&observation)?;
         let place = self.place(project);
         let (uuid, slug) = (place.project_uuid.as_deref(), place.repo_slug.as_deref());
         if observation.config.consent(uuid, slug, place.checkout()) == Consent::OptedOut {
@@ -281,10 +281,10 @@ impl SimulatedMachine {
         Ok(format!("wrote {id} for {named:?}"))
     }
 
-    /// Leaves the pin of the legacy queue DB, as commands do after their gate.
-    fn write_legacy_pin(&self, observation: &Observation) -> Outcome<()> {
+    /// Caches the counts of the legacy queue DB, as commands do after their gate.
+    fn cache_legacy_counts(&self, observation: &Observation) -> Outcome<()> {
         if let Some(permit) = observation.legacy_count_permit() {
-            Cure::open(&permit)?.write_pin()?;
+            Cure::open(&permit)?.write_legacy_counts()?;
         }
         Ok(())
     }
@@ -310,7 +310,7 @@ impl SimulatedMachine {
     pub(crate) fn deliver(&self, by: DrainedBy) -> Outcome<DrainReport> {
         let (permit, observation) = self.egress()?;
         // As the command line does: a failure of this is a note.
-        let _ = self.write_legacy_pin(&observation);
+        let _ = self.cache_legacy_counts(&observation);
         let _ = self.settle(observation.cure_permit());
         let options = DrainOptions { ask_always: by == DrainedBy::Command, by, ..DrainOptions::default() };
         let report = drain(permit, &self.context, &options, &mut ())?;

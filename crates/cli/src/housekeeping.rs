@@ -21,7 +21,7 @@ pub(crate) fn refresh_caches(context: &CommandContext, observation: &Observation
     };
     let legacy_counts = || -> Result<(), CliError> {
         if let Some(permit) = observation.legacy_count_permit() {
-            Cure::open(&permit)?.write_pin()?;
+            Cure::open(&permit)?.write_legacy_counts()?;
         }
         Ok(())
     };

@@ -28,12 +28,12 @@ pub struct Start {
     /// decision may be sent.
     pub captured: Timestamp,
     /// For rows that another program wrote.
-    pub found: Timestamp,
+    pub foreign: Timestamp,
 }
 
 impl Start {
     /// No lower bound.
-    pub const ALWAYS: Self = Self { captured: Timestamp::MIN, found: Timestamp::MIN };
+    pub const ALWAYS: Self = Self { captured: Timestamp::MIN, foreign: Timestamp::MIN };
 
     /// The start of an opt-in at `now` that follows the decision `was`: the microsecond after `now`, so that
     /// what waits already is older. A row of whole seconds counts as captured at the start of its second.
@@ -42,15 +42,15 @@ impl Start {
         let next = Timestamp::from_microsecond(now.as_microsecond() + 1).unwrap_or(now);
         match was {
             Consent::OptedIn(start) => start,
-            Consent::OptedOut => Self { captured: next, found: next },
-            Consent::Unset => Self { found: next, ..Self::ALWAYS },
+            Consent::OptedOut => Self { captured: next, foreign: next },
+            Consent::Unset => Self { foreign: next, ..Self::ALWAYS },
         }
     }
 
     /// The later instants of two starts.
     #[must_use]
     pub fn later(self, other: Self) -> Self {
-        Self { captured: self.captured.max(other.captured), found: self.found.max(other.found) }
+        Self { captured: self.captured.max(other.captured), foreign: self.foreign.max(other.foreign) }
     }
 }
 

@@ -124,7 +124,7 @@ impl Deliverer {
         }
         let cached = match self.boundary().cure_permit() {
             Ok(Some(permit)) if *permit.scope() == self.identity.scope => {
-                Cure::open(&permit).and_then(|mut cure| cure.write_pin()).is_ok()
+                Cure::open(&permit).and_then(|mut cure| cure.write_legacy_counts()).is_ok()
             }
             Ok(_) | Err(_) => false,
         };

@@ -94,7 +94,7 @@ pub(crate) fn observe(
     // Without a scope no row of the legacy queue DB is in scope: no scan.
     let legacy = match &login.scope {
         Some(scope) => {
-            or_fault(observe_legacy(&legacy_path, Some(scope), active.legacy_pin.as_ref()), &mut faults)?
+            or_fault(observe_legacy(&legacy_path, Some(scope), active.legacy_counts.as_ref()), &mut faults)?
         }
         None => Some(LegacyObservation::default()),
     };

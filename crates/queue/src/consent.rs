@@ -72,7 +72,7 @@ impl Hold {
     }
 
     /// Of a row that another program wrote.
-    pub(crate) fn of_found(drain_blocked_reason: Option<&str>) -> Self {
+    pub(crate) fn of_foreign(drain_blocked_reason: Option<&str>) -> Self {
         if drain_blocked_reason == Some("sync_disabled") { Self::Sealed } else { Self::Foreign }
     }
 
@@ -82,7 +82,7 @@ impl Hold {
             (_, Consent::OptedOut) => Err(HoldReason::OptedOut),
             (Self::Sealed, _) => Err(HoldReason::Sealed),
             (Self::Foreign, Consent::Unset) => Err(HoldReason::NeverOptedIn),
-            (Self::Foreign, Consent::OptedIn(start)) => Ok(instant(start.found)),
+            (Self::Foreign, Consent::OptedIn(start)) => Ok(instant(start.foreign)),
             (Self::Free, Consent::OptedIn(start)) => Ok(instant(start.captured)),
             (Self::Free, Consent::Unset) => Ok(f64::NEG_INFINITY),
         }

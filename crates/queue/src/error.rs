@@ -104,7 +104,7 @@ pub enum QueueError {
     },
     /// A queue DB that rows must not be copied from.
     #[error("{} {why}", text::path(.path))]
-    NotAdoptable {
+    NotImportable {
         /// The queue DB.
         path: PathBuf,
         /// Reason.

@@ -26,7 +26,7 @@ pub(crate) struct ForeignRow {
 pub(crate) fn belonging(envelope: &StoredEvent<'_>) -> (RowOrigin, Hold) {
     let place =
         RowOrigin { project_uuid: envelope.project_uuid(), repo_slug: envelope.repo_slug(), checkout: None };
-    (place, Hold::of_found(envelope.drain_blocked_reason().as_deref()))
+    (place, Hold::of_foreign(envelope.drain_blocked_reason().as_deref()))
 }
 
 /// The place of a body that another program wrote.

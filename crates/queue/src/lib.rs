@@ -35,14 +35,14 @@
 //!                               │ receipts (kind, key, digest) -> server, outcome, seq, ... │
 //!                               │ sent     bytes of delivered rows, packed, oldest first    │
 //!                               │ parked   (columns, payload) + reason     refused for good │
-//!                               │ meta     queue_id, scope, principal, schema_version, pin  │
+//!                               │ meta     queue_id, scope, principal, schema_version, ...  │
 //!                               └───────────────────────────────────────────────────────────┘
 //! ```
 //!
 //! * A **key** names a row: an event's id; the seven key columns of a body as a JSON array. A **digest** is
 //!   SHA-256 over the row's content, without retry counts and times. Same key and same digest is the same
 //!   fact; same key and another digest is a conflict, and both are kept.
-//! * A **place** is the origin of a row (project, repository, checkout); it never changes. A **hold** is the
+//! * The **origin** of a row (column `place`) is its project, repository and checkout; it never changes. A **hold** is the
 //!   condition for sending the row: none, an opt-in, or a release.
 //! * A row *without* a binding was written by another program. It is bound by its content before it may
 //!   leave; so is a row whose digest differs from the bound one.
@@ -130,12 +130,12 @@ pub use file::Fingerprint;
 pub use hand_over::{HandOver, KnownIds};
 pub use health::{QueueFile, Salvaged, observe_health, salvage};
 pub use observe::{
-    ActiveObservation, DaemonDelivery, DrainedBy, Export, LastAttempt, Leaving, LegacyObservation, LegacyPin,
-    NextAttempt, OtherQueue, OtherReading, OtherRows, ParkedContent, ParkedRow, Pause, QueueCounts, Receipt,
-    ReceiptPages, RowCounts, Unsettled, WaitingRow, WaitingRows, observe_active, observe_active_counted,
-    observe_collectable, observe_counts, observe_known_events, observe_legacy, observe_other_queues,
-    observe_outgoing, observe_parked, observe_parked_row, observe_projects, observe_receipts, observe_sent,
-    observe_unsettled,
+    ActiveObservation, DaemonDelivery, DrainedBy, Export, LastAttempt, Leaving, LegacyCountCache,
+    LegacyObservation, NextAttempt, OtherQueue, OtherReading, OtherRows, ParkedContent, ParkedRow, Pause,
+    QueueCounts, Receipt, ReceiptPages, RowCounts, Unsettled, WaitingRow, WaitingRows, observe_active,
+    observe_active_counted, observe_collectable, observe_counts, observe_known_events, observe_legacy,
+    observe_other_queues, observe_outgoing, observe_parked, observe_parked_row, observe_projects,
+    observe_receipts, observe_sent, observe_unsettled,
 };
 pub use outbox::{
     BatchLimits, Outbox, Outcome, OutgoingBody, OutgoingEvent, ProjectReceipts, RecordedRequest,

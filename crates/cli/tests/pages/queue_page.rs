@@ -154,12 +154,12 @@ fn decision_file_of_the_page_is_read_as_documented() {
     world.run(["sync", "opt-out", "--project", PROJECT]).exits(0);
     world.run(["sync", "opt-in", "--project", PROJECT, "--yes"]).exits(0);
     let written = start();
-    assert!(written.found > before && written.captured == written.found, "{written:?}");
+    assert!(written.foreign > before && written.captured == written.foreign, "{written:?}");
 
     world.write_config(shown);
     let read = start();
-    assert_eq!(read.found, read.captured);
-    assert_eq!(read.found.to_string(), "2026-11-25T23:34:54.218735Z");
+    assert_eq!(read.foreign, read.captured);
+    assert_eq!(read.foreign.to_string(), "2026-11-25T23:34:54.218735Z");
 }
 
 #[test]

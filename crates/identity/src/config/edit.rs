@@ -137,7 +137,7 @@ impl ConfigEdit {
         }
         for spelling in &spellings {
             set(self.document.as_table_mut(), &["sync", "projects", spelling, "enabled"], enabled.into());
-            for (key, instant) in [(CAPTURED_SINCE, start.captured), (FOUND_SINCE, start.found)] {
+            for (key, instant) in [(CAPTURED_SINCE, start.captured), (FOUND_SINCE, start.foreign)] {
                 self.set_instant(spelling, key, enabled.then_some(instant));
             }
         }
@@ -269,8 +269,8 @@ mod tests {
     #[test]
     fn opt_in_keeps_its_beginning_and_an_opt_out_forgets_it() {
         let (_directory, home) = home_with(None);
-        let found = "2026-11-18T11:06:40.000007Z".parse().expect("an instant");
-        let start = Start { found, ..Start::ALWAYS };
+        let foreign = "2026-11-18T11:06:40.000007Z".parse().expect("an instant");
+        let start = Start { foreign, ..Start::ALWAYS };
         let after = edit(&home, |edit| edit.opt_in(Some(UUID), start));
         assert_eq!(
             after,

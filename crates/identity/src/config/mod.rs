@@ -384,7 +384,7 @@ impl Reader<'_> {
                 .ok_or_else(|| self.error(enabled, format!("`{}.enabled` is not a boolean", path())))?;
             let decision = if enabled {
                 let start = |key| self.instant(table, key, &path());
-                ConsentDecision::In(Start { captured: start(CAPTURED_SINCE)?, found: start(FOUND_SINCE)? })
+                ConsentDecision::In(Start { captured: start(CAPTURED_SINCE)?, foreign: start(FOUND_SINCE)? })
             } else {
                 ConsentDecision::Out
             };

@@ -108,7 +108,7 @@ fn gate(rows: i64) {
     let home = Home::new();
     fill_legacy(&home, rows, 1);
     capture(&home, &scope(), [event("01A")]);
-    home.cure(&scope()).write_pin().expect("a pin");
+    home.cure(&scope()).write_legacy_counts().expect("cached counts");
     let path = home.scoped(&scope());
     let open = median(501, || {
         timed(|| {
@@ -119,15 +119,17 @@ fn gate(rows: i64) {
     });
     let ours = median(501, || timed(|| drop(black_box(observe_active(&path).expect("active")))));
     show("observe_active, against one bare read-only open", ours, open);
-    let pin = observe_active(&path).expect("active").legacy_pin;
-    let pinned = median(501, || {
-        timed(|| _ = black_box(observe_legacy(&home.legacy(), Some(&scope()), pin.as_ref()).expect("seen")))
+    let cached = observe_active(&path).expect("active").legacy_counts;
+    let cached = median(501, || {
+        timed(|| {
+            _ = black_box(observe_legacy(&home.legacy(), Some(&scope()), cached.as_ref()).expect("seen"))
+        })
     });
-    show(&format!("observe_legacy of {rows} rows, pinned, against the open"), pinned, open);
+    show(&format!("observe_legacy of {rows} rows, cached, against the open"), cached, open);
     let scan = median(3, || {
         timed(|| _ = black_box(observe_legacy(&home.legacy(), Some(&scope()), None).expect("seen")))
     });
-    show(&format!("observe_legacy of {rows} rows, scanned, against the pin"), scan, pinned);
+    show(&format!("observe_legacy of {rows} rows, scanned, against the cache"), scan, cached);
 }
 
 /// Rows of another account, which the gate has to tell from ours.
@@ -135,8 +137,8 @@ fn scan(rows: i64) {
     let home = Home::new();
     fill_with(&home, rows, |_| json!("team-OTHER-02"), 0);
     capture(&home, &scope(), [event("01A")]);
-    home.cure(&scope()).write_pin().expect("a pin");
-    let pin = observe_active(&home.scoped(&scope())).expect("active").legacy_pin;
+    home.cure(&scope()).write_legacy_counts().expect("cached counts");
+    let cached = observe_active(&home.scoped(&scope())).expect("active").legacy_counts;
     let conn = home.sql(&home.legacy());
     let every_row = "SELECT SUM(LENGTH(data)) FROM queue";
     let yardstick = median(3, || {
@@ -146,10 +148,12 @@ fn scan(rows: i64) {
         timed(|| _ = black_box(observe_legacy(&home.legacy(), Some(&scope()), None).expect("seen")))
     });
     show(&format!("{rows} rows of others, scanned, against reading them in SQL"), scanned, yardstick);
-    let pinned = median(501, || {
-        timed(|| _ = black_box(observe_legacy(&home.legacy(), Some(&scope()), pin.as_ref()).expect("seen")))
+    let cached = median(501, || {
+        timed(|| {
+            _ = black_box(observe_legacy(&home.legacy(), Some(&scope()), cached.as_ref()).expect("seen"))
+        })
     });
-    show(&format!("{rows} rows of others, pinned, against the scan"), pinned, scanned);
+    show(&format!("{rows} rows of others, cached, against the scan"), cached, scanned);
 }
 
 /// Eight threads with a connection each, as eight processes would have.

@@ -76,7 +76,7 @@ impl Cure {
         self.store.queue_id()
     }
 
-    /// Moves the legacy rows of this scope into the scoped queue DB, and leaves the pin. Resumes what an
+    /// Moves the legacy rows of this scope into the scoped queue DB, and caches its counts. Resumes what an
     /// interrupted run has begun.
     pub fn migrate(&mut self, progress: &mut dyn MigrationProgress) -> Result<MigrationReport, QueueError> {
         migrate::migrate(&mut self.store, &self.scope, &self.legacy_path, false, progress)
@@ -111,19 +111,19 @@ impl Cure {
         migrate::plan_held(permit.scope(), legacy, queue, held::normal(project_uuid).as_deref(), consent)
     }
 
-    /// The preview of [`Cure::adopt_scope`]. Changes nothing and creates nothing.
-    pub fn plan_adoption(permit: &CurePermit, old_queue: &Path) -> Result<MigrationReport, QueueError> {
-        migrate::plan_adoption(permit.scope(), old_queue, permit.queue_path())
+    /// The preview of [`Cure::import_scope`]. Changes nothing and creates nothing.
+    pub fn plan_scope_import(permit: &CurePermit, old_queue: &Path) -> Result<MigrationReport, QueueError> {
+        migrate::plan_scope_import(permit.scope(), old_queue, permit.queue_path())
     }
 
     /// Copies the rows of the same principal's old scope into this one, held (`--from-scope`). The old
     /// queue DB is not changed.
-    pub fn adopt_scope(
+    pub fn import_scope(
         &mut self,
         old_queue: &Path,
         progress: &mut dyn MigrationProgress,
     ) -> Result<MigrationReport, QueueError> {
-        migrate::adopt(&mut self.store, &self.scope, old_queue, progress)
+        migrate::import_scope(&mut self.store, &self.scope, old_queue, progress)
     }
 
     /// Preview of [`Cure::import_stores`]. Changes nothing and creates nothing.
@@ -147,8 +147,8 @@ impl Cure {
 
     /// Counts the legacy rows and leaves the counts with the file's fingerprint in the scoped queue DB,
     /// so that the gate need not scan. The legacy file is only read.
-    pub fn write_pin(&mut self) -> Result<LegacyObservation, QueueError> {
-        migrate::pin_unopened(&mut self.store, &self.scope, &self.legacy_path)
+    pub fn write_legacy_counts(&mut self) -> Result<LegacyObservation, QueueError> {
+        migrate::cache_unopened_legacy_counts(&mut self.store, &self.scope, &self.legacy_path)
     }
 
     /// Settles the leftovers of interrupted captures of one mission in one checkout. The caller holds its

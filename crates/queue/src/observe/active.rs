@@ -1,4 +1,4 @@
-//! Observation for the gate: id of the active queue DB, and the legacy pin.
+//! Observation for the gate: id of the active queue DB, and the cached legacy counts.
 
 use super::counts::{QueueCounts, counts};
 use super::legacy::LegacyObservation;
@@ -24,16 +24,16 @@ pub struct ActiveObservation {
     /// The random id in its meta table; none when the file is absent or older than the table.
     pub queue_id: Option<String>,
     /// Counts of the legacy queue DB, cached by an earlier command that may write.
-    pub legacy_pin: Option<LegacyPin>,
+    pub legacy_counts: Option<LegacyCountCache>,
     /// Whether a hand-over is at work, or was interrupted.
     pub hand_overs: bool,
 }
 
-/// Observes the active queue DB: its id, its schema, the legacy pin. Flat in the number of rows.
+/// Observes the active queue DB: its id, its schema, the cached legacy counts. Flat in the number of rows.
 ///
 /// SQLite parses the whole schema for any query, which is most of the cost. So a repeated observation of one
 /// process, as a daemon makes before every drain, is returned from memory while the file's fingerprint is
-/// unchanged, as for a legacy pin.
+/// unchanged, as for the cached legacy counts.
 ///
 /// An absent file is an empty observation. Faults: `active_queue_unreadable`,
 /// `queue_recovery_needed`, `queue_schema_newer`.
@@ -76,7 +76,7 @@ fn active(conn: &Connection, meta: &FileMeta) -> Result<ActiveObservation, Abort
     Ok(ActiveObservation {
         exists: true,
         queue_id: meta.get("queue_id").cloned(),
-        legacy_pin: meta.get(PIN).and_then(|text| LegacyPin::parse(text)),
+        legacy_counts: meta.get(LEGACY_COUNTS).and_then(|text| LegacyCountCache::parse(text)),
         hand_overs: hand_over::any(conn)?,
     })
 }
@@ -189,25 +189,25 @@ pub(crate) fn check_version(path: &Path, meta: &FileMeta) -> Result<i64, Abort> 
     }
 }
 
-/// The key of the meta table that holds the pin.
-pub(crate) const PIN: &str = "legacy_pin";
+/// The key of the meta table that has the cached counts.
+pub(crate) const LEGACY_COUNTS: &str = "legacy_pin";
 
-/// The pin that a file holds.
-pub(crate) fn pin_of(conn: &Connection) -> Result<Option<LegacyPin>, Abort> {
-    Ok(meta(conn, PIN)?.and_then(|text| LegacyPin::parse(&text)))
+/// The cached counts in a file.
+pub(crate) fn read_legacy_counts(conn: &Connection) -> Result<Option<LegacyCountCache>, Abort> {
+    Ok(meta(conn, LEGACY_COUNTS)?.and_then(|text| LegacyCountCache::parse(&text)))
 }
 
 /// Counts of the legacy queue DB with the fingerprint of the file they were taken from. Kept in the
 /// scoped queue DB, so they are that scope's; trusted while the fingerprint holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LegacyPin {
+pub struct LegacyCountCache {
     pub(crate) fingerprint: Fingerprint,
     pub(crate) found: LegacyObservation,
 }
 
 /// The stored form. Cached counts of another rule version are ignored.
 #[derive(Serialize, Deserialize)]
-struct StoredPin {
+struct StoredLegacyCounts {
     rule: u32,
     inode: u64,
     size: u64,
@@ -221,8 +221,8 @@ struct StoredPin {
 /// Raised whenever the scope rule changes what it counts.
 const RULE: u32 = 2;
 
-impl LegacyPin {
-    /// Whether the file is the one the pin was taken from, and at rest.
+impl LegacyCountCache {
+    /// Whether the file is the one the counts were taken from, and at rest.
     pub(crate) fn holds(&self, path: &Path) -> bool {
         fingerprint_at_rest(path) == Some(self.fingerprint)
     }
@@ -230,7 +230,7 @@ impl LegacyPin {
     /// As stored.
     pub(crate) fn render(&self) -> String {
         let counts = |c: LegacyRowCounts| [c.event_rows, c.body_upload_rows, c.failure_log_rows];
-        let stored = StoredPin {
+        let stored = StoredLegacyCounts {
             rule: RULE,
             inode: self.fingerprint.inode,
             size: self.fingerprint.size,
@@ -245,7 +245,7 @@ impl LegacyPin {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        let stored: StoredPin = serde_json::from_str(text).ok()?;
+        let stored: StoredLegacyCounts = serde_json::from_str(text).ok()?;
         let counts = |[event_rows, body_upload_rows, failure_log_rows]: [u64; 3]| LegacyRowCounts {
             event_rows,
             body_upload_rows,
@@ -272,16 +272,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pin_reads_back_and_one_of_another_rule_does_not() {
-        let pin = LegacyPin {
+    fn cached_counts_read_back_and_those_of_another_rule_do_not() {
+        let cached = LegacyCountCache {
             fingerprint: Fingerprint { inode: u64::MAX, size: 1, modified_ns: -1, change_counter: 9 },
             found: LegacyObservation {
                 in_scope: LegacyRowCounts { event_rows: 1, body_upload_rows: 2, failure_log_rows: 3 },
                 ..LegacyObservation::default()
             },
         };
-        assert_eq!(LegacyPin::parse(&pin.render()), Some(pin.clone()));
-        assert_eq!(LegacyPin::parse(&pin.render().replace(&format!("\"rule\":{RULE}"), "\"rule\":0")), None);
-        assert_eq!(LegacyPin::parse("junk"), None);
+        assert_eq!(LegacyCountCache::parse(&cached.render()), Some(cached.clone()));
+        assert_eq!(
+            LegacyCountCache::parse(&cached.render().replace(&format!("\"rule\":{RULE}"), "\"rule\":0")),
+            None
+        );
+        assert_eq!(LegacyCountCache::parse("junk"), None);
     }
 }

@@ -1,6 +1,6 @@
 //! Counts of the legacy rows of a scope and of all others.
 
-use super::active::LegacyPin;
+use super::active::LegacyCountCache;
 use super::reader::read_only;
 use crate::error::ObserveError;
 use crate::file::Role;
@@ -23,7 +23,7 @@ pub struct LegacyObservation {
 }
 
 /// Counts the legacy rows of `scope` (contract section 3). With no scope nothing is in scope and
-/// only `totals` is filled. `pin` is [`ActiveObservation::legacy_pin`](super::ActiveObservation) of the
+/// only `totals` is filled. `cached` is [`ActiveObservation::legacy_counts`](super::ActiveObservation) of the
 /// scoped queue DB; while it holds the file is not scanned.
 ///
 /// Faults: `legacy_queue_unreadable`, `queue_recovery_needed`.
@@ -31,12 +31,12 @@ pub struct LegacyObservation {
 pub fn observe_legacy(
     path: &Path,
     scope: Option<&Scope>,
-    pin: Option<&LegacyPin>,
+    cached: Option<&LegacyCountCache>,
 ) -> Result<LegacyObservation, ObserveError> {
-    if let (Some(pin), Some(_)) = (pin, scope)
-        && pin.holds(path)
+    if let (Some(cached), Some(_)) = (cached, scope)
+        && cached.holds(path)
     {
-        return Ok(pin.found);
+        return Ok(cached.found);
     }
     Ok(read_only(path, Role::Legacy, |conn| count_legacy(conn, path, scope))?.unwrap_or_default())
 }

@@ -4,7 +4,7 @@
 //! | function | cost |
 //! |---|---|
 //! | [`observe_active`] | one open, flat in the number of rows |
-//! | [`observe_legacy`] | one `stat` and one `pread` while the pin holds, else a scan of about 1 us a row |
+//! | [`observe_legacy`] | one `stat` and one `pread` while the cached counts hold, else a scan of about 1 us a row |
 //! | [`observe_counts`] | `COUNT(*)` over the narrowest index; held rows from the tallies |
 
 mod active;
@@ -20,7 +20,7 @@ mod reader;
 mod receipts;
 mod waiting;
 
-pub use active::{ActiveObservation, LegacyPin, observe_active, observe_active_counted};
+pub use active::{ActiveObservation, LegacyCountCache, observe_active, observe_active_counted};
 pub use attempt::{DaemonDelivery, DrainedBy, LastAttempt};
 pub use counts::{NextAttempt, Pause, QueueCounts, RowCounts, observe_counts};
 pub use export::Export;
@@ -35,10 +35,11 @@ pub use receipts::{ReceiptPages, observe_sent};
 pub use waiting::{Unsettled, WaitingRow, WaitingRows, observe_known_events, observe_unsettled};
 
 pub(crate) use active::{
-    FileMeta, PIN, check_version, fingerprint_at_rest, other_account_fault, pin_of, read_meta,
+    FileMeta, LEGACY_COUNTS, check_version, fingerprint_at_rest, other_account_fault, read_legacy_counts,
+    read_meta,
 };
 pub(crate) use counts::{LAST_DELIVERY, NOT_BEFORE, PAUSE_REASON};
 pub(crate) use legacy::{count_legacy, slot};
 pub(crate) use listing::of_ours;
-pub(crate) use others::{adopted_key, scoped_queues};
+pub(crate) use others::{imported_scope_key, scoped_queues};
 pub(crate) use reader::{read_only, read_only_within};

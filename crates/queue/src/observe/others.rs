@@ -83,7 +83,7 @@ fn read(path: &Path, active: &Path, consent: &dyn ConsentView) -> Option<OtherRe
         let (server, principal, team) = (stored("server"), stored("principal"), stored("team"));
         let mut counts = counts(conn, &meta, version, consent)?;
         if counts.events + counts.bodies > 0 {
-            let own = match is_adopted(path, active) {
+            let own = match is_imported_scope(path, active) {
                 true => RowCounts::default(),
                 false => rows_of_its_own(conn, path)?,
             };
@@ -105,13 +105,13 @@ fn read(path: &Path, active: &Path, consent: &dyn ConsentView) -> Option<OtherRe
 
 /// The key of the meta table that holds the fingerprint of a queue DB whose rows were copied
 /// (`--from-scope`).
-pub(crate) fn adopted_key(old_queue: &Path) -> Option<String> {
+pub(crate) fn imported_scope_key(old_queue: &Path) -> Option<String> {
     Some(format!("adopted:{}", old_queue.file_stem()?.to_str()?))
 }
 
 /// Whether `active` has a copy of the waiting rows of the queue DB at `path`, as it is now.
-fn is_adopted(path: &Path, active: &Path) -> bool {
-    let Some((key, now)) = adopted_key(path).zip(fingerprint_at_rest(path)) else { return false };
+fn is_imported_scope(path: &Path, active: &Path) -> bool {
+    let Some((key, now)) = imported_scope_key(path).zip(fingerprint_at_rest(path)) else { return false };
     let seen = read_only_within(active, Role::Active, Duration::ZERO, |conn| {
         Ok(read_meta(conn)?.get(&key).is_some_and(|copied| *copied == now.render()))
     });

@@ -255,7 +255,7 @@ pub(super) fn apply(world: &mut World, action: Action) {
             let machine = &mut world.machines[number];
             machine.instant += 1;
             let now = Timestamp::from_second(i64::from(machine.instant)).unwrap_or_default();
-            machine.consent = Consent::OptedIn(Start { captured: now, found: now });
+            machine.consent = Consent::OptedIn(Start { captured: now, foreign: now });
         }
         Action::Release(number) => {
             let machine = &mut world.machines[number];

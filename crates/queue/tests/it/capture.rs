@@ -67,7 +67,7 @@ fn settled_row_is_as_old_as_its_capture() {
     let opted_in = jiff::Timestamp::now() - jiff::SignedDuration::from_secs(5);
 
     home.writer(&scope()).settle("kitty-widgets", place().checkout(), |_| Vec::new()).expect("settled");
-    let consent = |_: &RowOrigin| Consent::OptedIn(Start { captured: opted_in, found: opted_in });
+    let consent = |_: &RowOrigin| Consent::OptedIn(Start { captured: opted_in, foreign: opted_in });
     let counts = observe_counts(&home.scoped(&scope()), &consent).expect("counts");
     assert_eq!((counts.events, counts.held.len()), (1, 1));
     let counts = observe_counts(&home.scoped(&scope()), &no_opt_in).expect("counts");
@@ -259,7 +259,7 @@ fn two_unborn_permits_adopt_one_identity() {
     let home = Home::new();
     let (first, second) = (home.capture_permit(&scope()), home.capture_permit(&scope()));
     let first = Writer::open(&first, Capacity(10)).expect("born").queue_id().to_owned();
-    let second = Writer::open(&second, Capacity(10)).expect("adopted").queue_id().to_owned();
+    let second = Writer::open(&second, Capacity(10)).expect("the same").queue_id().to_owned();
     assert_eq!(first, second);
     assert_eq!(first.len(), 32);
 }

@@ -104,21 +104,21 @@ fn old_scope_preview_equals_the_copy_and_names_its_account() {
     let old = Scope::new("https://gone.invalid", "dev@example.com", "team-PRIV-01");
     capture(&home, &old, [event("01A"), event("01B")]);
     let path = home.scoped(&old);
-    let plan = || Cure::plan_adoption(&home.cure_permit(&scope()), &path);
+    let plan = || Cure::plan_scope_import(&home.cure_permit(&scope()), &path);
     assert_eq!(plan().expect("a plan").moved.event_rows, 2);
     assert!(!home.scoped(&scope()).exists(), "a preview creates nothing");
     capture(&home, &scope(), [event("01A")]);
     let foreseen = plan().expect("a plan");
     assert_eq!((foreseen.moved.event_rows, foreseen.duplicates.event_rows), (1, 1));
-    let done = home.cure(&scope()).adopt_scope(&path, &mut ()).expect("copied");
+    let done = home.cure(&scope()).import_scope(&path, &mut ()).expect("copied");
     assert_eq!((done.moved, done.duplicates), (foreseen.moved, foreseen.duplicates));
     let owner = QueueOwner { principal: Some("dev@example.com".into()), scope_hash: Some(old.hash()) };
     assert_eq!(observe_owner(&path).expect("looked"), owner);
     assert_eq!(observe_owner(&home.legacy()).expect("looked"), QueueOwner::default());
 
     let refused = |of: &Scope, from: &Scope| {
-        let error = Cure::plan_adoption(&home.cure_permit(of), &home.scoped(from)).expect_err("refused");
-        assert!(matches!(error, QueueError::NotAdoptable { .. }), "{error}");
+        let error = Cure::plan_scope_import(&home.cure_permit(of), &home.scoped(from)).expect_err("refused");
+        assert!(matches!(error, QueueError::NotImportable { .. }), "{error}");
         error.to_string()
     };
     assert!(refused(&scope(), &scope()).contains("the current scope"));
@@ -136,8 +136,8 @@ fn partial_copy_of_old_queue_is_previewed_exactly() {
     conn.execute_batch("UPDATE queue SET data = 'no json'").expect("broken");
     legacy_body(&conn, PROJECT, "spec.md");
     let permit = home.cure_permit(&scope());
-    let plan = Cure::plan_adoption(&permit, &home.scoped(&old)).expect("a plan");
-    let done = home.cure(&scope()).adopt_scope(&home.scoped(&old), &mut ()).expect("copied");
+    let plan = Cure::plan_scope_import(&permit, &home.scoped(&old)).expect("a plan");
+    let done = home.cure(&scope()).import_scope(&home.scoped(&old), &mut ()).expect("copied");
     assert_eq!((plan.unreadable, plan.moved), (done.unreadable, done.moved));
     assert_eq!((done.unreadable.event_rows, done.moved.body_upload_rows), (1, 1));
 }

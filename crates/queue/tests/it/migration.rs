@@ -360,16 +360,18 @@ fn pin_is_trusted_until_the_file_changes() {
     let legacy = some_rows(&home);
     legacy_event(&legacy, "01X", Some("team-OTHER-02"), OTHER_PROJECT);
     migrate(&home, &scope());
-    let pin = observe_active(&home.scoped(&scope())).expect("active").legacy_pin.expect("a pin");
-    let seen = observe_legacy(&home.legacy(), Some(&scope()), Some(&pin)).expect("pinned");
+    let cached =
+        observe_active(&home.scoped(&scope())).expect("active").legacy_counts.expect("cached counts");
+    let seen = observe_legacy(&home.legacy(), Some(&scope()), Some(&cached)).expect("cached counts");
     assert_eq!((seen.in_scope, seen.other_scope), (rows(0, 0, 0), rows(1, 0, 0)));
     legacy_event(&legacy, "01C", None, PROJECT);
-    let seen = observe_legacy(&home.legacy(), Some(&scope()), Some(&pin)).expect("scanned");
+    let seen = observe_legacy(&home.legacy(), Some(&scope()), Some(&cached)).expect("scanned");
     assert_eq!(seen.in_scope, rows(1, 0, 0));
-    home.cure(&scope()).write_pin().expect("pinned again");
-    let pin = observe_active(&home.scoped(&scope())).expect("active").legacy_pin.expect("a pin");
+    home.cure(&scope()).write_legacy_counts().expect("cached counts");
+    let cached =
+        observe_active(&home.scoped(&scope())).expect("active").legacy_counts.expect("cached counts");
     assert_eq!(
-        observe_legacy(&home.legacy(), Some(&scope()), Some(&pin)).expect("pinned").in_scope,
+        observe_legacy(&home.legacy(), Some(&scope()), Some(&cached)).expect("cached counts").in_scope,
         rows(1, 0, 0)
     );
 }
@@ -420,7 +422,7 @@ fn old_scopes_rows_arrive_sealed_and_stay_where_they_were() {
     let home = Home::new();
     let old = Scope::new("https://gone.invalid", "dev@example.com", "team-PRIV-01");
     capture(&home, &old, [event("01A"), event("01B")]);
-    let report = home.cure(&scope()).adopt_scope(&home.scoped(&old), &mut ()).expect("adopted");
+    let report = home.cure(&scope()).import_scope(&home.scoped(&old), &mut ()).expect("copied");
     assert_eq!(report.moved, rows(2, 0, 0));
     assert_eq!(count(&home.sql(&home.scoped(&old)), "queue"), 2);
     let mut outbox = home.outbox(&scope());
@@ -430,12 +432,12 @@ fn old_scopes_rows_arrive_sealed_and_stay_where_they_were() {
     assert_eq!(home.cure(&scope()).release_held(Some(PROJECT)).expect("released").events, 2);
     assert!(outbox.read_events(PLENTY, &no_opt_in, &Default::default()).expect("read").is_some());
     // Again: nothing new.
-    let again = home.cure(&scope()).adopt_scope(&home.scoped(&old), &mut ()).expect("adopted");
+    let again = home.cure(&scope()).import_scope(&home.scoped(&old), &mut ()).expect("copied");
     assert_eq!((again.moved, again.duplicates), (rows(0, 0, 0), rows(2, 0, 0)));
-    // Another account's queue is not adopted.
+    // Another account's queue is not copied.
     capture(&home, &other_scope(), [event("01C")]);
-    let refused = home.cure(&scope()).adopt_scope(&home.scoped(&other_scope()), &mut ());
-    assert!(matches!(refused, Err(QueueError::NotAdoptable { .. })));
+    let refused = home.cure(&scope()).import_scope(&home.scoped(&other_scope()), &mut ());
+    assert!(matches!(refused, Err(QueueError::NotImportable { .. })));
 }
 
 #[test]

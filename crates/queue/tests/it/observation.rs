@@ -45,10 +45,10 @@ fn look(home: &Home) -> Vec<FaultCode> {
     let scoped = home.scoped(&scope());
     let before = tree(home.dir.path());
     let active = observe_active(&scoped);
-    let pin = active.as_ref().ok().and_then(|active| active.legacy_pin.clone());
+    let cached = active.as_ref().ok().and_then(|active| active.legacy_counts.clone());
     let results = [
         active.map(|_| ()),
-        observe_legacy(&home.legacy(), Some(&scope()), pin.as_ref()).map(|_| ()),
+        observe_legacy(&home.legacy(), Some(&scope()), cached.as_ref()).map(|_| ()),
         observe_legacy(&home.legacy(), None, None).map(|_| ()),
         observe_counts(&scoped, &no_opt_in).map(|_| ()),
         observe_counts(&home.legacy(), &no_opt_in).map(|_| ()),
@@ -81,7 +81,7 @@ fn two_queues_at_rest() {
     let legacy = legacy_db(&home);
     legacy_event(&legacy, "01A", None, PROJECT);
     capture(&home, &scope(), [event("01B")]);
-    home.cure(&scope()).write_pin().expect("a pin");
+    home.cure(&scope()).write_legacy_counts().expect("cached counts");
     assert_eq!(look(&home), []);
 }
 

@@ -10,7 +10,7 @@ use crate::error::{ObserveError, QueueError};
 use crate::file::Role;
 use crate::foreign_rows::{content_digest, examine};
 use crate::legacy::{FileShape, LegacyTable};
-use crate::observe::{adopted_key, check_version, fingerprint_at_rest, read_meta, read_only};
+use crate::observe::{check_version, fingerprint_at_rest, imported_scope_key, read_meta, read_only};
 use crate::origin;
 use crate::store::{Abort, ScopedDb, set_meta, sql_error};
 use contract::Scope;
@@ -19,7 +19,7 @@ use serde::Serialize;
 use std::path::Path;
 
 /// Copies every event and body of `old_queue` into `store`, sealed.
-pub(in crate::cure) fn adopt(
+pub(in crate::cure) fn import_scope(
     store: &mut ScopedDb,
     scope: &Scope,
     old_queue: &Path,
@@ -28,8 +28,8 @@ pub(in crate::cure) fn adopt(
     let report = MigrationReport::of(false, old_queue, store.path());
     check_other(old_queue, store.path())?;
     // A fault of the copy is the caller's, not a defect of the old file.
-    let adopted = read_only(old_queue, Role::Active, |old| Ok(copy(store, scope, old_queue, old, progress)))?;
-    adopted.unwrap_or(Ok(report))
+    let copied = read_only(old_queue, Role::Active, |old| Ok(copy(store, scope, old_queue, old, progress)))?;
+    copied.unwrap_or(Ok(report))
 }
 
 fn copy(
@@ -75,7 +75,7 @@ fn copy(
             })?;
         }
         transfer.finish()?;
-        if let Some((name, copied)) = adopted_key(old_queue).zip(copied) {
+        if let Some((name, copied)) = imported_scope_key(old_queue).zip(copied) {
             set_meta(tx, &name, &copied.render())?;
         }
         Ok(())
@@ -83,8 +83,8 @@ fn copy(
     Ok(report)
 }
 
-/// Preview of [`adopt`]. Changes nothing and creates nothing.
-pub(in crate::cure) fn plan_adoption(
+/// Preview of [`import_scope()`]. Changes nothing and creates nothing.
+pub(in crate::cure) fn plan_scope_import(
     scope: &Scope,
     old_queue: &Path,
     queue_path: &Path,
@@ -94,7 +94,7 @@ pub(in crate::cure) fn plan_adoption(
     let planned = read_only(old_queue, Role::Active, |old| {
         // A refusal is the caller's to see, not a defect of the old file.
         match check_principal(old, old_queue, scope) {
-            Err(Abort::Queue(refused @ QueueError::NotAdoptable { .. })) => return Ok(Err(refused)),
+            Err(Abort::Queue(refused @ QueueError::NotImportable { .. })) => return Ok(Err(refused)),
             other => other?,
         };
         let compared = read_only(queue_path, Role::Active, |scoped| {
@@ -186,7 +186,7 @@ fn check_other(old_queue: &Path, queue_path: &Path) -> Result<(), QueueError> {
         return Ok(());
     }
     let why = "is the queue DB of the current scope".to_owned();
-    Err(QueueError::NotAdoptable { path: old_queue.to_owned(), why })
+    Err(QueueError::NotImportable { path: old_queue.to_owned(), why })
 }
 
 /// Refuses a file that was created for another account; returns whether it has our tables.
@@ -195,7 +195,7 @@ fn check_principal(old: &Connection, old_queue: &Path, scope: &Scope) -> Result<
     let ours = check_version(old_queue, &meta)? > 0;
     match meta.get("principal").filter(|principal| *principal != scope.principal()) {
         None => Ok(ours),
-        Some(principal) => Err(QueueError::NotAdoptable {
+        Some(principal) => Err(QueueError::NotImportable {
             path: old_queue.to_owned(),
             why: format!("belongs to {principal}, and this scope to {}", scope.principal()),
         }

@@ -23,7 +23,7 @@ mod plan;
 mod transfer;
 
 pub use import_scope::{LeftBehind, QueueOwner, observe_left_behind, observe_owner};
-pub(super) use import_scope::{adopt, plan_adoption};
+pub(super) use import_scope::{import_scope, plan_scope_import};
 pub use import_store::{ImportedRows, StoreImport, StoreResult, StoreSelection};
 pub(super) use import_store::{import, plan_import};
 pub(crate) use owners::rows_of_its_own;
@@ -37,7 +37,9 @@ use crate::error::QueueError;
 use crate::fault_point::{FaultPoint, reached};
 use crate::file::{self, Role};
 use crate::legacy::{LegacyDb, LegacyKey, LegacyTable, data_version, fingerprint};
-use crate::observe::{LegacyObservation, LegacyPin, count_legacy, observe_legacy, pin_of, slot};
+use crate::observe::{
+    LegacyCountCache, LegacyObservation, count_legacy, observe_legacy, read_legacy_counts, slot,
+};
 use crate::parked::reason;
 use crate::store::{ScopedDb, set_meta};
 use contract::{LegacyRowCounts, Scope};
@@ -173,7 +175,7 @@ pub(super) fn migrate(
         clear::clear(&mut legacy, store, scope, &claimed)?;
         reached(FaultPoint::Cleared);
     }
-    let left = pin(store, &mut legacy, scope)?;
+    let left = cache_legacy_counts(store, &mut legacy, scope)?;
     report.rows_other_scope = left.other_scope;
     report.remaining = left.in_scope;
     Ok(report)
@@ -199,12 +201,14 @@ fn known_done(
     scope: &Scope,
     legacy_path: &Path,
 ) -> Result<Option<LegacyObservation>, QueueError> {
-    let Some(pin) = store.read("read the legacy row counts of", |tx| pin_of(tx))? else { return Ok(None) };
-    // A file that changed would be scanned here; only its pinned counts are wanted.
-    if !pin.holds(legacy_path) {
+    let Some(cached) = store.read("read the legacy row counts of", |tx| read_legacy_counts(tx))? else {
+        return Ok(None);
+    };
+    // A file that changed would be scanned here; only its cached counts are wanted.
+    if !cached.holds(legacy_path) {
         return Ok(None);
     }
-    let found = observe_legacy(legacy_path, Some(scope), Some(&pin))?;
+    let found = observe_legacy(legacy_path, Some(scope), Some(&cached))?;
     Ok((found.in_scope == LegacyRowCounts::default()).then_some(found))
 }
 
@@ -227,9 +231,9 @@ fn nothing_to_move(
     }
 }
 
-/// Counts the legacy rows and leaves the counts, with the fingerprint of the file they were taken from,
+/// Counts the legacy rows and caches the counts, with the fingerprint of the file they were taken from,
 /// in the scoped queue DB. No process can change the file between the two.
-pub(super) fn pin(
+pub(super) fn cache_legacy_counts(
     store: &mut ScopedDb,
     legacy: &mut LegacyDb,
     scope: &Scope,
@@ -239,12 +243,12 @@ pub(super) fn pin(
         let found = count_legacy(tx, &path, Some(scope))?;
         Ok((found, fingerprint(&path)))
     })?;
-    write_pin(store, found, fingerprint)?;
+    write_legacy_counts(store, found, fingerprint)?;
     Ok(found)
 }
 
 /// The same for a legacy file that is not opened for writing.
-pub(super) fn pin_unopened(
+pub(super) fn cache_unopened_legacy_counts(
     store: &mut ScopedDb,
     scope: &Scope,
     legacy_path: &Path,
@@ -253,21 +257,23 @@ pub(super) fn pin_unopened(
         Ok((count_legacy(conn, legacy_path, Some(scope))?, fingerprint(legacy_path)))
     })?;
     let Some((found, fingerprint)) = seen else { return Ok(LegacyObservation::default()) };
-    write_pin(store, found, fingerprint)?;
+    write_legacy_counts(store, found, fingerprint)?;
     Ok(found)
 }
 
-fn write_pin(
+fn write_legacy_counts(
     store: &mut ScopedDb,
     found: LegacyObservation,
     fingerprint: Option<file::Fingerprint>,
 ) -> Result<(), QueueError> {
     let Some(fingerprint) = fingerprint else { return Ok(()) };
-    let pin = LegacyPin { fingerprint, found };
-    if store.read("read the legacy row counts of", |tx| pin_of(tx))?.as_ref() == Some(&pin) {
+    let cached = LegacyCountCache { fingerprint, found };
+    if store.read("read the legacy row counts of", |tx| read_legacy_counts(tx))?.as_ref() == Some(&cached) {
         return Ok(());
     }
-    store.write("store the legacy row counts in", |tx| Ok(set_meta(tx, crate::observe::PIN, &pin.render())?))
+    store.write("store the legacy row counts in", |tx| {
+        Ok(set_meta(tx, crate::observe::LEGACY_COUNTS, &cached.render())?)
+    })
 }
 
 /// Whether the file has changed since [`data_version`] was `version`.

@@ -30,7 +30,7 @@ pub(crate) fn run(context: &CommandContext, args: &MigrateArgs, hash: &str) -> R
         let summary = "not logged in: there is no account to copy rows into";
         return Err(CliError::refused(SAAS_SYNC_UNAUTHENTICATED, summary).remedy(context.login()?.remedy()));
     };
-    let plan = Cure::plan_adoption(&permit, &old)?;
+    let plan = Cure::plan_scope_import(&permit, &old)?;
     let owner = observe_owner(&old).map_err(QueueError::from)?.principal;
     let left = observe_left_behind(&old).map_err(QueueError::from)?;
     let mut adoption =
@@ -45,7 +45,7 @@ pub(crate) fn run(context: &CommandContext, args: &MigrateArgs, hash: &str) -> R
         return Ok(Report::exiting(ExitCode::Refused, &adoption).note(line));
     }
     let mut progress = ProgressDisplay::new("copying", context.json);
-    let report = Cure::open(&permit)?.adopt_scope(&old, &mut progress)?;
+    let report = Cure::open(&permit)?.import_scope(&old, &mut progress)?;
     drop(progress);
     adoption.report = readable(report);
     adoption.result = "migrated";

@@ -84,8 +84,8 @@ fn take_decisions_over(context: &CommandContext, stores: &[StoreImport]) -> Resu
             StoreDecision::OptedOut => edit.opt_out(project),
             // Rows captured here may leave as before; rows of other programs, from that instant on.
             StoreDecision::OptedIn(seconds) => {
-                let found = Timestamp::from_second(seconds).unwrap_or_default();
-                edit.opt_in(project, Start { found, ..Start::ALWAYS });
+                let foreign = Timestamp::from_second(seconds).unwrap_or_default();
+                edit.opt_in(project, Start { foreign, ..Start::ALWAYS });
             }
             StoreDecision::Unset => {}
         }
