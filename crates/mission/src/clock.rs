@@ -23,7 +23,7 @@ impl Clock {
     }
 
     /// A clock with a fixed time, for tests and for golden files.
-    pub const fn standing_at(instant: Timestamp) -> Self {
+    pub const fn fixed_at(instant: Timestamp) -> Self {
         Self { fixed: Some(instant), ids: Mutex::new(Generator::new()) }
     }
 
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn identifiers_of_one_instant_ascend() {
-        let clock = Clock::standing_at("2026-01-02T03:04:05Z".parse().unwrap());
+        let clock = Clock::fixed_at("2026-01-02T03:04:05Z".parse().unwrap());
         let ids: Vec<_> = (0..50).map(|_| clock.ulid()).collect();
         assert!(ids.windows(2).all(|pair| pair[0] < pair[1]), "{ids:?}");
         assert!(ids.iter().all(|id| id.len() == 26));

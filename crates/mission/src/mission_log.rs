@@ -481,8 +481,8 @@ impl MissionLog {
     }
 
     /// The others of [`MissionLog::warnings`].
-    pub(crate) fn oddity_lines(&self) -> impl Iterator<Item = String> {
-        self.parts().filter_map(Log::oddity_line).chain(self.notes.iter().cloned())
+    pub(crate) fn other_warning_lines(&self) -> impl Iterator<Item = String> {
+        self.parts().filter_map(Log::unknown_row_line).chain(self.notes.iter().cloned())
     }
 
     /// The bytes of a file beside the lane rows of the mission, at most `limit` of them. Nothing without a file, or

@@ -7,7 +7,7 @@
 use crate::conflict;
 use crate::document::{MAX_TEXT, read_names, read_text};
 use crate::error::{MissionError, Result, chain};
-use crate::tasks::{self, heading_oddities};
+use crate::tasks::{self, heading_findings};
 use crate::work_package::id_of_file;
 use std::path::{Path, PathBuf};
 
@@ -30,7 +30,7 @@ fn errors(path: &Path, name: &str, text: &str) -> Vec<MissionError> {
     let mut errors: Vec<MissionError> =
         markers.map(|line| MissionError::malformed_line(path, line, conflict::PROBLEM)).collect();
     if name == tasks::FILE {
-        errors.extend(heading_oddities(text).repeated.into_iter().map(|(line, id)| {
+        errors.extend(heading_findings(text).repeated.into_iter().map(|(line, id)| {
             let problem = format!("is a second section of {id}: keep one section for each work package");
             MissionError::malformed_line(path, line, problem)
         }));
@@ -40,7 +40,7 @@ fn errors(path: &Path, name: &str, text: &str) -> Vec<MissionError> {
 
 /// Errors in the planning documents of a mission, and warnings about what is not read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Oddities {
+pub(crate) struct DocumentFindings {
     /// Errors, which a command that relies on the documents refuses.
     pub(crate) errors: Vec<String>,
     /// Warnings about parts that are not read.
@@ -48,8 +48,8 @@ pub(crate) struct Oddities {
 }
 
 /// Looks at all planning documents of a mission.
-pub(crate) fn oddities(mission_dir: &Path) -> Oddities {
-    let mut found = Oddities::default();
+pub(crate) fn read_findings(mission_dir: &Path) -> DocumentFindings {
+    let mut found = DocumentFindings::default();
     for name in DOCUMENTS {
         let path = mission_dir.join(name);
         match read_text(&path, MAX_TEXT) {
@@ -77,12 +77,12 @@ fn chain_of(error: &MissionError) -> String {
 /// Headings of `tasks.md` that are not read, or that hide a section.
 pub(crate) fn heading_warnings(path: &Path, text: &str) -> Vec<String> {
     let shown = contract::text::path(path);
-    let odd = heading_oddities(text);
-    let unread = odd.unread.into_iter().map(|(line, heading)| {
+    let found = heading_findings(text);
+    let unread = found.unread.into_iter().map(|(line, heading)| {
         let heading = contract::text::printable(&heading).into_owned();
         format!("{shown} line {line}: heading `{heading}` is not read as a work package: write it like `WP01 - Title`")
     });
-    let shadowed = odd.shadowed.into_iter().map(|(line, id)| {
+    let shadowed = found.shadowed.into_iter().map(|(line, id)| {
         format!("{shown} line {line}: this heading is read instead of the earlier section of {id}")
     });
     unread.chain(shadowed).collect()

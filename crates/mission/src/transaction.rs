@@ -19,7 +19,8 @@ use crate::log::{self, LaneRow, Log, Row};
 use crate::mission_log::{MissionLog, each_row, is_document_beside, read_elsewhere, read_mission_log};
 use crate::outgoing::payload::{Background, Draft, HistoryEntry, draft_of_history, draft_of_row};
 use crate::outgoing::{
-    CaptureReport, CaptureState, Documents, Memory, Origin, Outgoing, Stamp, draft_to_row, plan_dossier_rows,
+    CaptureReport, CaptureState, CapturedCache, Documents, Origin, Outgoing, Stamp, draft_to_row,
+    plan_dossier_rows,
 };
 use crate::project::{MissionDirectory, Project};
 use crate::remedies::ErrorCode;
@@ -244,7 +245,7 @@ impl Change {
         let mut writing = Writing::new();
         let captured = match outgoing {
             Some(outgoing) => self.prepare(project, outgoing, clock, &mut writing),
-            None => Ok(Captive::nothing(CaptureState::Local)),
+            None => Ok(PreparedCapture::nothing(CaptureState::Local)),
         };
         let captive = match captured {
             Ok(captive) => captive,
@@ -385,9 +386,9 @@ impl Change {
         outgoing: &Outgoing<'_>,
         clock: &Clock,
         writing: &mut Writing,
-    ) -> Result<Captive> {
+    ) -> Result<PreparedCapture> {
         let Some(origin) = origin(project, outgoing, writing)? else {
-            return Ok(Captive::nothing(CaptureState::OptedOut));
+            return Ok(PreparedCapture::nothing(CaptureState::OptedOut));
         };
         let mut writer =
             Writer::open(outgoing.permit, Capacity(outgoing.config.max_queue_size)).map_err(refused)?;
@@ -410,14 +411,14 @@ impl Change {
             prepared: None,
         };
         match self.prepare_rows(project, outgoing, clock, &origin, known, &mut preparing) {
-            Ok(memory) => Ok(Captive {
+            Ok(cache) => Ok(PreparedCapture {
                 state: CaptureState::Captured,
                 settled: Some(settled),
-                pending: preparing.into_pending(memory),
+                pending: preparing.into_pending(cache),
             }),
             Err(cause) => {
                 let pending = preparing.into_pending(None);
-                Captive { state: CaptureState::Captured, settled: None, pending }.withdraw();
+                PreparedCapture { state: CaptureState::Captured, settled: None, pending }.withdraw();
                 Err(cause)
             }
         }
@@ -432,7 +433,7 @@ impl Change {
         origin: &Origin,
         known: KnownDocuments<'_>,
         preparing: &mut Preparing,
-    ) -> Result<Option<Memory>> {
+    ) -> Result<Option<CapturedCache>> {
         let background = Background {
             aggregate_id: self.mission.aggregate_id(),
             meta: self.mission.meta.as_ref(),
@@ -467,11 +468,11 @@ impl Change {
             anchor: anchor.as_deref(),
         };
         let namespace = documents.namespace(&origin.project_uuid).to_string();
-        let mut memory =
-            Memory::read(project, &self.mission.slug, outgoing.permit.scope(), known.key, &namespace);
-        memory.forget(known.lost);
+        let mut cache =
+            CapturedCache::read(project, &self.mission.slug, outgoing.permit.scope(), known.key, &namespace);
+        cache.forget(known.lost);
         let facts = self.logged.count + drafts.len() as u64 + self.history.len() as u64;
-        let mut stamp = stamp(outgoing, facts + documents.event_count(&memory))?;
+        let mut stamp = stamp(outgoing, facts + documents.event_count(&cache))?;
         if self.logged.count > 0 {
             let (mut left, mut done) = (self.logged.count, Ok(()));
             each_row(project, &self.mission, |row| {
@@ -497,11 +498,11 @@ impl Change {
             preparing.add(draft_to_row(draft, &self.mission, origin, &mut stamp, witness)?)?;
         }
         let is_known = |id: &str| preparing.writer.knows_event(id).map_err(refused);
-        for row in plan_dossier_rows(&documents, origin, &mut stamp, known.lost, is_known, &mut memory)? {
+        for row in plan_dossier_rows(&documents, origin, &mut stamp, known.lost, is_known, &mut cache)? {
             preparing.add(row)?;
         }
         preparing.store()?;
-        Ok(Some(memory))
+        Ok(Some(cache))
     }
 }
 
@@ -542,9 +543,9 @@ impl Preparing {
     }
 
     /// Rows to be confirmed or withdrawn, if any.
-    fn into_pending(self, memory: Option<Memory>) -> Option<Box<Pending>> {
+    fn into_pending(self, cache: Option<CapturedCache>) -> Option<Box<Pending>> {
         let Self { writer, prepared, .. } = self;
-        Some(Box::new(Pending { writer, prepared: prepared?, memory }))
+        Some(Box::new(Pending { writer, prepared: prepared?, cache }))
     }
 }
 
@@ -559,7 +560,7 @@ struct KnownDocuments<'a> {
 
 /// Rows that are prepared, until the local write is done.
 #[derive(Debug)]
-struct Captive {
+struct PreparedCapture {
     state: CaptureState,
     settled: Option<Settled>,
     pending: Option<Box<Pending>>,
@@ -569,10 +570,10 @@ struct Captive {
 struct Pending {
     writer: Writer,
     prepared: Prepared,
-    memory: Option<Memory>,
+    cache: Option<CapturedCache>,
 }
 
-impl Captive {
+impl PreparedCapture {
     const fn nothing(state: CaptureState) -> Self {
         Self { state, settled: None, pending: None }
     }
@@ -595,11 +596,11 @@ impl Captive {
         let captured = match pending {
             None => None,
             Some(pending) => {
-                let Pending { mut writer, prepared, memory } = *pending;
+                let Pending { mut writer, prepared, cache } = *pending;
                 let captured = writer
                     .confirm(prepared)
                     .map_err(|error| MissionError::CapturePending { problem: chain(&error) })?;
-                memory.iter().for_each(Memory::write);
+                cache.iter().for_each(CapturedCache::write);
                 Some(captured)
             }
         };

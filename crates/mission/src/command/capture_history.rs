@@ -7,7 +7,7 @@
 
 use super::{Planned, Recorded};
 use crate::clock::Clock;
-use crate::dossier::{BodyVerdict, Overlay, judge_body, read_dossier};
+use crate::dossier::{BodyVerdict, Overlay, read_body_verdict, read_dossier};
 use crate::error::{MissionError, Result};
 use crate::log::{FILE, Row};
 use crate::mission_log::{each_row, view_mission_log};
@@ -143,10 +143,10 @@ pub(crate) fn judge_row(
 /// Documents whose text is sent, and events about documents.
 fn count_documents(mission: &MissionDirectory, overlay: &Overlay) -> Result<(u64, u64)> {
     let dossier = read_dossier(&mission.path, mission.mission_type(), overlay, None)?;
-    let travels = |verdict: &BodyVerdict| matches!(verdict, BodyVerdict::Travels(_));
-    let bodies = dossier.present().map(|artifact| judge_body(&mission.path, artifact, overlay));
+    let is_sent = |verdict: &BodyVerdict| matches!(verdict, BodyVerdict::Sent(_));
+    let bodies = dossier.present().map(|artifact| read_body_verdict(&mission.path, artifact, overlay));
     let present = dossier.present().count() as u64;
-    Ok((bodies.filter(travels).count() as u64, present + u64::from(present > 0)))
+    Ok((bodies.filter(is_sent).count() as u64, present + u64::from(present > 0)))
 }
 
 impl Recorded for History {

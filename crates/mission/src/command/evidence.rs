@@ -283,7 +283,7 @@ pub fn verify(project: &Project, request: &EvidenceRequest) -> Result<VerifiedEv
         }));
     }
     if request.only.is_empty() {
-        findings.extend(strangers(&directory, &checks)?);
+        findings.extend(unexpected_transcripts(&directory, &checks)?);
     }
     Ok(VerifiedEvidence {
         status: if findings.is_empty() { "clean" } else { "drift" },
@@ -330,7 +330,7 @@ fn of_check(name: &str, id: &str) -> bool {
 }
 
 /// Transcripts that no check explains.
-fn strangers(directory: &Path, checks: &[Check]) -> Result<Vec<EvidenceFinding>> {
+fn unexpected_transcripts(directory: &Path, checks: &[Check]) -> Result<Vec<EvidenceFinding>> {
     let names = crate::document::read_names(directory)?;
     let records = names.iter().filter_map(|name| name.strip_suffix(".json"));
     let unknown = records.filter(|id| !checks.iter().any(|check| check.id == **id));

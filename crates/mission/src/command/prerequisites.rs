@@ -86,9 +86,9 @@ pub fn look(project: &Project, request: &PrerequisitesRequest, clock: &Clock) ->
             found.warnings.push(format!("Missing recommended directory: {name}/"));
         }
     }
-    let odd = planning::oddities(&mission.path);
-    found.errors.extend(odd.errors);
-    found.warnings.extend(odd.warnings);
+    let findings = planning::read_findings(&mission.path);
+    found.errors.extend(findings.errors);
+    found.warnings.extend(findings.warnings);
     found.warnings.extend(view_mission_log(project, &mission)?.warnings(&mission.slug));
     found.warnings.extend(headings(&mission, BTreeMap::new()).1);
     found.directories.insert("feature_dir".into(), found.feature_dir.clone().into());

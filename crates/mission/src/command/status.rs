@@ -304,8 +304,8 @@ fn cards(
     let known = snapshot.work_packages.keys().map(|id| (id.clone(), BoardHeading::of(id))).collect();
     let (known, odd) = headings(mission, known);
     warnings.extend(odd);
-    let odd = planning::oddities(&mission.path);
-    warnings.extend(odd.errors.into_iter().chain(odd.warnings));
+    let findings = planning::read_findings(&mission.path);
+    warnings.extend(findings.errors.into_iter().chain(findings.warnings));
     let names_lanes = known.values().any(|heading| heading.lane.is_some());
     let source = match names_lanes && log.line_count() == 0 && snapshot.dialect() == Dialect::Rc11 {
         true => LaneSource::FrontMatter,

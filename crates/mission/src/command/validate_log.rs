@@ -41,7 +41,7 @@ pub fn validate(project: &Project, mission: Option<&str>) -> Result<ValidatedLog
     let (mission, bad_meta) = project.view_mission(mission)?;
     let log = view_mission_log(project, &mission)?;
     let mut errors = log.damage_lines(&mission.slug);
-    let mut warnings: Vec<String> = bad_meta.into_iter().chain(log.oddity_lines()).collect();
+    let mut warnings: Vec<String> = bad_meta.into_iter().chain(log.other_warning_lines()).collect();
     let judged = each_row(project, &mission, |row| {
         if let Row::Lane(row) = row {
             let id = printable(&row.event_id).into_owned();

@@ -15,9 +15,9 @@ pub(crate) const MAX_BODY: u64 = 512 * 1024;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BodyVerdict {
     /// It is sent, with this text.
-    Travels(String),
+    Sent(String),
     /// It is not sent, for this reason.
-    Stays(SkipReason),
+    Skipped(SkipReason),
 }
 
 /// Reason for not sending an artifact.
@@ -63,12 +63,12 @@ impl fmt::Display for SkipReason {
     }
 }
 
-/// Judges one artifact and reads its text, which must still have the hash that was indexed.
-pub fn judge_body(mission_dir: &Path, artifact: &Artifact, overlay: &Overlay) -> BodyVerdict {
+/// Reads the text of one artifact, if it is sent; the text must still have the hash that was indexed.
+pub fn read_body_verdict(mission_dir: &Path, artifact: &Artifact, overlay: &Overlay) -> BodyVerdict {
     match judge_artifact(artifact) {
-        Some(reason) => BodyVerdict::Stays(reason),
+        Some(reason) => BodyVerdict::Skipped(reason),
         None => {
-            read_body(mission_dir, artifact, overlay).map_or_else(BodyVerdict::Stays, BodyVerdict::Travels)
+            read_body(mission_dir, artifact, overlay).map_or_else(BodyVerdict::Skipped, BodyVerdict::Sent)
         }
     }
 }

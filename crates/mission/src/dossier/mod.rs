@@ -15,7 +15,7 @@ pub mod body;
 pub mod index;
 pub mod manifest;
 
-pub use body::{BodyVerdict, SkipReason, judge_body};
+pub use body::{BodyVerdict, SkipReason, read_body_verdict};
 pub use index::{Appended, Artifact, Dossier, Overlay, read_dossier};
 pub(crate) use manifest::MANIFEST_VERSION;
 pub use manifest::{ArtifactClass, Manifest};

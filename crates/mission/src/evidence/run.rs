@@ -28,7 +28,7 @@ pub enum Ending {
     /// It took too long and was ended.
     TimedOut,
     /// Its output was too large and it was ended.
-    TooLoud,
+    OutputTooLarge,
 }
 
 /// A check that was run. Its outputs lie beside those they replace and are removed when it is dropped, unless
@@ -132,7 +132,7 @@ fn watch(
         }
         for output in outputs {
             if output.metadata()?.len() > MAX_OUTPUT {
-                return Ok(Some(Ending::TooLoud));
+                return Ok(Some(Ending::OutputTooLarge));
             }
         }
         std::thread::sleep(LOOK);
@@ -148,7 +148,7 @@ impl Ending {
     pub const fn code(self) -> Option<i32> {
         match self {
             Self::Exited(code) => Some(code),
-            Self::Killed | Self::TimedOut | Self::TooLoud => None,
+            Self::Killed | Self::TimedOut | Self::OutputTooLarge => None,
         }
     }
 
@@ -158,7 +158,7 @@ impl Ending {
             Self::Exited(code) => format!("exit {code}"),
             Self::Killed => "ended by a signal".into(),
             Self::TimedOut => "ended: it took longer than its timeout".into(),
-            Self::TooLoud => format!("ended: its output was larger than {MAX_OUTPUT} bytes"),
+            Self::OutputTooLarge => format!("ended: its output was larger than {MAX_OUTPUT} bytes"),
         }
     }
 }

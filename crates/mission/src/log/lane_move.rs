@@ -97,7 +97,7 @@ impl LaneMove {
             (from, to, row.policy_metadata)
         {
             let known = CLAIM.iter().filter_map(|key| Some(((*key).to_owned(), facts.remove(*key)?)));
-            detail.claim = known.filter(|(key, value)| tells(key, value)).collect();
+            detail.claim = known.filter(|(key, value)| has_value(key, value)).collect();
         }
         if to == Lane::Canceled {
             detail.reason = row.reason.map(Cow::into_owned);
@@ -184,8 +184,8 @@ fn is_iso(at: &str) -> bool {
 /// Beginnings of the reasons that commands generate.
 const MADE_REASONS: [&str; 2] = ["Force move to ", "move-task: "];
 
-/// A blank agent tells nothing.
-fn tells(key: &str, value: &Value) -> bool {
+/// Whether a key of a claim has a value; a blank agent has none.
+fn has_value(key: &str, value: &Value) -> bool {
     !value.is_null() && (key != "agent" || value.as_str().is_some_and(|agent| !agent.trim().is_empty()))
 }
 

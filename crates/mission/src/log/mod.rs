@@ -106,7 +106,7 @@ pub struct Log {
     ends_open: bool,
     damage: Vec<Damage>,
     /// Rows that this release does not know, and annotations that are there twice.
-    oddities: Vec<Damage>,
+    unknown_rows: Vec<Damage>,
 }
 
 /// Kinds of rows whose ids are distinguished.
@@ -301,7 +301,7 @@ impl Log {
                 Some(_) => self.annotations.push(row),
                 None => {
                     let problem = format!("repeats annotation {}; it counts once", row.event_id);
-                    self.oddities.push(Damage { line, problem, repairable: false });
+                    self.unknown_rows.push(Damage { line, problem, repairable: false });
                 }
             },
             Row::Fact(row) => {
@@ -314,7 +314,7 @@ impl Log {
                 }
                 if let Some(problem) = &row.newer {
                     let problem = format!("{problem}: {NEWER}");
-                    self.oddities.push(Damage { line, problem, repairable: false });
+                    self.unknown_rows.push(Damage { line, problem, repairable: false });
                 }
                 self.others.push(row);
             }
@@ -375,7 +375,7 @@ impl Log {
 
     /// Warnings about the log, its damaged lines among them.
     pub fn warnings(&self, mission_slug: &str) -> Vec<String> {
-        self.damage_lines(mission_slug).into_iter().chain(self.oddity_line()).collect()
+        self.damage_lines(mission_slug).into_iter().chain(self.unknown_row_line()).collect()
     }
 
     /// One line for each line that could not be read, each with the file and what to do about it.
@@ -399,9 +399,9 @@ impl Log {
     }
 
     /// One line for all rows that this release does not know or that are there twice.
-    pub(crate) fn oddity_line(&self) -> Option<String> {
-        let first = self.oddities.first()?;
-        let more = match self.oddities.len() - 1 {
+    pub(crate) fn unknown_row_line(&self) -> Option<String> {
+        let first = self.unknown_rows.first()?;
+        let more = match self.unknown_rows.len() - 1 {
             0 => String::new(),
             1 => " (1 more such row)".to_owned(),
             more => format!(" ({more} more such rows)"),

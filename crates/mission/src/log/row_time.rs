@@ -108,7 +108,7 @@ impl Latest {
     fn note(&self, subject: &str, clock: Instant, text: &str) -> Option<String> {
         let ahead = self.instant.as_ref().filter(|(newest, bound)| bound.recorded && *newest > clock);
         if let Some((newest, bound)) = ahead {
-            let (id, at, skew) = (&bound.event_id, &bound.at, spoken(newest.ahead_of(clock)));
+            let (id, at, skew) = (&bound.event_id, &bound.at, human_duration(newest.ahead_of(clock)));
             return Some(format!(
                 "the clock is {skew} behind row {id} of {subject} ({at}); the new row is dated {text}"
             ));
@@ -144,7 +144,7 @@ impl MissionError {
 }
 
 /// A time span for people, in its largest unit.
-fn spoken(span: Duration) -> String {
+fn human_duration(span: Duration) -> String {
     let seconds = span.as_secs();
     match seconds {
         0 => format!("{} ms", span.as_millis().max(1)),

@@ -14,7 +14,7 @@ use system::shared_file;
 
 /// The documents and the snapshot that were captured last.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Memory {
+pub(crate) struct CapturedCache {
     /// Id of the queue DB it was captured into.
     queue_id: String,
     /// The namespace the documents were captured under.
@@ -27,7 +27,7 @@ pub(crate) struct Memory {
     path: PathBuf,
 }
 
-impl Memory {
+impl CapturedCache {
     /// Reads what was captured into the queue `queue_id` under `namespace`.
     pub(crate) fn read(
         project: &Project,
@@ -41,8 +41,8 @@ impl Memory {
         let path = project.lock_path(mission_slug).with_file_name(name);
         let read = read_text(&path, MAX_JSON).ok().flatten();
         let known: Option<Self> = read.and_then(|text| serde_json::from_str(&text).ok());
-        match known.filter(|memory| memory.queue_id == queue_id && memory.namespace == namespace) {
-            Some(memory) => Self { path, ..memory },
+        match known.filter(|cache| cache.queue_id == queue_id && cache.namespace == namespace) {
+            Some(cache) => Self { path, ..cache },
             None => Self { queue_id: queue_id.into(), namespace: namespace.into(), path, ..Self::default() },
         }
     }

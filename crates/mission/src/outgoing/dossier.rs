@@ -4,10 +4,10 @@
 //! content of the event, and the time is that of the mission: whoever captures the same content makes the same event.
 //! Content that comes back after other content is one more fact, and the id has a number of its own.
 
-use super::captured_cache::Memory;
+use super::captured_cache::CapturedCache;
 use super::envelope::{Origin, Stamp, derived_id, draft_to_row};
 use super::payload::Draft;
-use crate::dossier::{Artifact, BodyVerdict, Dossier, MANIFEST_VERSION, Overlay, judge_body};
+use crate::dossier::{Artifact, BodyVerdict, Dossier, MANIFEST_VERSION, Overlay, read_body_verdict};
 use crate::error::Result;
 use crate::project::MissionDirectory;
 use contract::event::kind;
@@ -43,14 +43,14 @@ impl Documents<'_> {
     }
 
     /// Documents that are to be captured.
-    pub(crate) fn changed<'a>(&'a self, memory: &'a Memory) -> impl Iterator<Item = &'a Artifact> {
-        self.dossier.present().filter(|artifact| !memory.holds(&artifact.path, &artifact.sha256))
+    pub(crate) fn changed<'a>(&'a self, cache: &'a CapturedCache) -> impl Iterator<Item = &'a Artifact> {
+        self.dossier.present().filter(|artifact| !cache.holds(&artifact.path, &artifact.sha256))
     }
 
     /// Number of events that [`plan_dossier_rows`] will make.
-    pub(crate) fn event_count(&self, memory: &Memory) -> u64 {
-        let changed = self.changed(memory).count() as u64;
-        changed + u64::from(!memory.holds_snapshot(&self.dossier.parity_hash()))
+    pub(crate) fn event_count(&self, cache: &CapturedCache) -> u64 {
+        let changed = self.changed(cache).count() as u64;
+        changed + u64::from(!cache.holds_snapshot(&self.dossier.parity_hash()))
     }
 
     fn file(&self, artifact: &Artifact) -> PathBuf {
@@ -68,7 +68,7 @@ impl Documents<'_> {
     }
 }
 
-/// The rows for what changed since `memory`, and `memory` as it will be once they are confirmed. The documents in `lost`
+/// The rows for what changed since `cache`, and `cache` as it will be once they are confirmed. The documents in `lost`
 /// are captured under new ids; `is_known` answers whether the queue has an event.
 pub(crate) fn plan_dossier_rows(
     documents: &Documents<'_>,
@@ -76,7 +76,7 @@ pub(crate) fn plan_dossier_rows(
     stamp: &mut Stamp,
     lost: &[String],
     mut is_known: impl FnMut(&str) -> Result<bool>,
-    memory: &mut Memory,
+    cache: &mut CapturedCache,
 ) -> Result<Vec<NewRow>> {
     let namespace = documents.namespace(&origin.project_uuid);
     let mission = documents.mission;
@@ -95,27 +95,27 @@ pub(crate) fn plan_dossier_rows(
     };
     let (mut rows, mut bodies, mut unsettled) = (Vec::new(), Vec::new(), Vec::new());
     let mut last_witness = None;
-    for artifact in documents.changed(memory) {
+    for artifact in documents.changed(cache) {
         let witness = documents.witness(artifact);
         last_witness = Some(witness.clone());
         let mut draft = indexed(documents, &namespace, artifact, &at);
         let is_repeated =
-            memory.holds_other(&artifact.path, &artifact.sha256) || lost.contains(&artifact.path);
+            cache.holds_other(&artifact.path, &artifact.sha256) || lost.contains(&artifact.path);
         identify(&mut draft, is_repeated)?;
         rows.push(draft_to_row(draft, mission, origin, stamp, witness)?);
-        match judge_body(&documents.mission.path, artifact, documents.overlay) {
-            BodyVerdict::Travels(text) => bodies.push(body(documents, origin, artifact, text)),
-            BodyVerdict::Stays(reason) if reason.is_momentary() => unsettled.push(artifact.path.clone()),
-            BodyVerdict::Stays(_) => {}
+        match read_body_verdict(&documents.mission.path, artifact, documents.overlay) {
+            BodyVerdict::Sent(text) => bodies.push(body(documents, origin, artifact, text)),
+            BodyVerdict::Skipped(reason) if reason.is_momentary() => unsettled.push(artifact.path.clone()),
+            BodyVerdict::Skipped(_) => {}
         }
     }
     let hash = documents.dossier.parity_hash();
-    if !memory.holds_snapshot(&hash) {
+    if !cache.holds_snapshot(&hash) {
         let witness =
             last_witness.or_else(|| documents.dossier.present().next().map(|first| documents.witness(first)));
         if let Some(witness) = witness {
             let mut draft = snapshot(documents, &namespace, &hash, &at);
-            identify(&mut draft, memory.holds_other_snapshot(&hash))?;
+            identify(&mut draft, cache.holds_other_snapshot(&hash))?;
             draft.aggregate_id = format!("{}:{}", mission.slug, draft.event_id);
             draft.payload["context_diagnostics"]["snapshot_id"] = draft.event_id.clone().into();
             rows.push(draft_to_row(draft, mission, origin, stamp, witness)?);
@@ -124,7 +124,7 @@ pub(crate) fn plan_dossier_rows(
     let settled = documents.dossier.present().filter(|artifact| !unsettled.contains(&artifact.path));
     let captured: BTreeMap<_, _> =
         settled.map(|artifact| (artifact.path.clone(), artifact.sha256.clone())).collect();
-    memory.remember(captured, hash);
+    cache.remember(captured, hash);
     rows.extend(bodies);
     Ok(rows)
 }

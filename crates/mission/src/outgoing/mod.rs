@@ -19,7 +19,7 @@ mod envelope;
 pub mod payload;
 pub mod table;
 
-pub(crate) use captured_cache::Memory;
+pub(crate) use captured_cache::CapturedCache;
 pub(crate) use dossier::{Documents, plan_dossier_rows};
 pub(crate) use envelope::{Origin, Stamp, draft_to_row};
 

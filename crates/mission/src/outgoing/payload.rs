@@ -5,7 +5,7 @@
 
 use crate::log::{FactKind, FactRow, LaneRow, Row};
 use crate::meta::Meta;
-use crate::outgoing::table::{Travels, row_travels};
+use crate::outgoing::table::{EventMapping, event_of_row};
 use contract::event::kind;
 use serde_json::{Map, Value, json};
 
@@ -39,7 +39,7 @@ pub(crate) struct Background<'a> {
 
 /// The event of a row that will be in the log; none when the row stays.
 pub(crate) fn draft_of_row(row: &Row, background: &Background<'_>) -> Option<Draft> {
-    let Travels::As(event_type) = row_travels(row) else { return None };
+    let EventMapping::SentAs(event_type) = event_of_row(row) else { return None };
     match row {
         Row::Lane(row) => Some(draft_of_lane_row(row, event_type, background)),
         Row::Fact(row) => Some(draft_of_fact(row, event_type, background)),

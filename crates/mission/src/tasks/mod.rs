@@ -10,12 +10,12 @@
 //! | [`dependency`] | which work packages a section depends on |
 //! | [`requirement`] | which requirements a section or a spec names |
 //! | `prose` | a text without its code blocks and comments |
-//! | `oddity` | headings that are not read, or read twice |
+//! | `heading_check` | headings that are not read, or read twice |
 //! | [`subtask`] | checkbox rows: reading and ticking them |
 //! | [`table`] | subtasks without a checkbox row |
 
 pub mod dependency;
-mod oddity;
+mod heading_check;
 pub(crate) mod prose;
 pub mod requirement;
 pub mod section;
@@ -23,8 +23,8 @@ pub mod subtask;
 pub mod table;
 
 pub use dependency::dependencies;
-pub use oddity::HeadingOddities;
-pub(crate) use oddity::heading_oddities;
+pub use heading_check::HeadingFindings;
+pub(crate) use heading_check::heading_findings;
 pub(crate) use requirement::requirement_line;
 pub use requirement::{SpecRequirements, is_functional, references, spec_requirements};
 pub use section::{TasksSection, requirement_sections, work_package_sections};

@@ -76,7 +76,7 @@ impl Ready {
 }
 
 fn clock(at: &str) -> Clock {
-    Clock::standing_at(at.parse().unwrap())
+    Clock::fixed_at(at.parse().unwrap())
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn review_is_stalled_after_the_minutes_of_the_configuration() {
     ready.force("in_review");
     let stalled = |minutes: i64| {
         let now = Clock::system().now().plus_micros(minutes * 60_000_000);
-        ready.board(&Clock::standing_at(now.0)).stalled_wps
+        ready.board(&Clock::fixed_at(now.0)).stalled_wps
     };
     assert_eq!(stalled(29), []);
     assert_eq!(stalled(45)[0].threshold_minutes, 30);

@@ -1,5 +1,5 @@
 use super::{cases, report};
-use mission::dossier::{BodyVerdict, Overlay, judge_body, read_dossier};
+use mission::dossier::{BodyVerdict, Overlay, read_body_verdict, read_dossier};
 
 #[test]
 #[ignore = "needs the recorded data"]
@@ -20,12 +20,12 @@ fn index_parity_hash_and_bodies_are_those_of_the_reference() {
                 continue;
             };
             artifacts += 1;
-            let (status, reason) = match judge_body(&case.directory, found, &Overlay::new()) {
-                BodyVerdict::Travels(text) => {
+            let (status, reason) = match read_body_verdict(&case.directory, found, &Overlay::new()) {
+                BodyVerdict::Sent(text) => {
                     assert_eq!(text.len() as u64, found.size);
                     ("queued", "enqueued".to_owned())
                 }
-                BodyVerdict::Stays(reason) => ("skipped", reason.to_string()),
+                BodyVerdict::Skipped(reason) => ("skipped", reason.to_string()),
             };
             let required = if found.required { "required" } else { "optional" };
             let same = found.class.name() == row[1]

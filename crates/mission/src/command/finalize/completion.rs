@@ -76,7 +76,7 @@ pub(crate) fn complete(
         guesses: Vec::new(),
         late_criteria: Vec::new(),
     };
-    let (mut patterns, mut empty_handed) = (0, Vec::new());
+    let (mut patterns, mut without_files) = (0, Vec::new());
     for wp in &packages.files {
         let dependencies = packages.dependencies(wp).to_vec();
         let preserved = packages.graph.is_empty() && !dependencies.is_empty();
@@ -102,7 +102,7 @@ pub(crate) fn complete(
             .collect();
         if let Some(owner) = owner {
             if wp.owns_nothing && owner.execution_mode == WorkKind::CodeChange {
-                empty_handed.push(wp.id.clone());
+                without_files.push(wp.id.clone());
             }
             patterns += owner.owned_files.len();
             if patterns > MAX_PATTERNS {
@@ -122,18 +122,18 @@ pub(crate) fn complete(
             text,
         });
     }
-    check_hands(&empty_handed)?;
+    check_owned_files(&without_files)?;
     check_mission_files(&out.owners)?;
     Ok(out)
 }
 
 /// Refuses a work package that changes code and owns nothing.
-fn check_hands(empty_handed: &[String]) -> Result<()> {
-    let Some(first) = empty_handed.first() else { return Ok(()) };
+fn check_owned_files(without_files: &[String]) -> Result<()> {
+    let Some(first) = without_files.first() else { return Ok(()) };
     Err(MissionError::invalid(
         ErrorCode::OwnershipContradictionCodeChangeEmptyOwnedFiles,
         format!("{first} changes code, and its front matter has `owned_files: []`"),
-        &json!({ "ownership_contradiction_wp_ids": empty_handed }),
+        &json!({ "ownership_contradiction_wp_ids": without_files }),
     ))
 }
 

@@ -55,7 +55,7 @@ pub struct FinalizeRequest {
 
 /// `--validate-only`: judges everything and writes nothing.
 pub fn validate(project: &Project, request: &FinalizeRequest) -> Result<Validated> {
-    let (_, judged) = judge(project, request)?;
+    let (_, judged) = read_judged(project, request)?;
     Ok(Validated::of(&judged))
 }
 
@@ -65,7 +65,7 @@ pub fn plan(
     request: &FinalizeRequest,
     clock: &Clock,
 ) -> Result<Planned<FinalizeRequest, Finalized>> {
-    let (mission, mut judged) = judge(project, request)?;
+    let (mission, mut judged) = read_judged(project, request)?;
     let rows = rows(project, &mission, &judged, clock);
     let mut change = Change::of(mission, std::mem::take(&mut judged.log));
     for (path, text) in judged.completion.rewritten() {
@@ -114,7 +114,7 @@ pub(super) struct Judged {
     pub(super) unseeded: Vec<String>,
 }
 
-fn judge(project: &Project, request: &FinalizeRequest) -> Result<(MissionDirectory, Judged)> {
+fn read_judged(project: &Project, request: &FinalizeRequest) -> Result<(MissionDirectory, Judged)> {
     let mut mission = project.mission(request.mission.as_deref())?;
     let sets_target = retarget(&mut mission, request)?;
     let target = mission.target_branch(project).to_owned();

@@ -208,7 +208,7 @@ fn ids(judged: &Judged, wanted: impl Fn(&super::completion::Completed) -> bool) 
 
 impl Validated {
     /// All warnings.
-    pub fn oddities(&self) -> Vec<String> {
+    pub fn all_warnings(&self) -> Vec<String> {
         [
             &self.ownership_warnings[..],
             &self.requirement_extraction_warnings,
@@ -250,7 +250,7 @@ impl Validated {
 
 impl Finalized {
     /// All warnings.
-    pub fn oddities(&self) -> Vec<String> {
+    pub fn all_warnings(&self) -> Vec<String> {
         [
             &self.ownership_warnings[..],
             &self.requirement_extraction_warnings,

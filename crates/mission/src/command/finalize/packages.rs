@@ -130,10 +130,10 @@ pub(crate) fn read_packages(mission: &MissionDirectory) -> Result<Packages> {
             graph
         }
         (None, Some(text)) => {
-            let said = tasks::dependency_graph(text);
-            check_coverage(&said, &files)?;
+            let from_tasks_md = tasks::dependency_graph(text);
+            check_coverage(&from_tasks_md, &files)?;
             stated = tasks::requirement_graph(text);
-            let graph = resolve(&files, &said, &mut warnings);
+            let graph = resolve(&files, &from_tasks_md, &mut warnings);
             warnings.extend(unread_dependencies(&tasks_file, text, &files));
             graph
         }
@@ -160,11 +160,11 @@ pub(crate) fn read_packages(mission: &MissionDirectory) -> Result<Packages> {
 }
 
 /// Dependencies without a `wps.yaml`: front matter that names some is the authority, `tasks.md` fills the gaps.
-fn resolve(files: &[WorkPackage], said: &Graph, warnings: &mut Vec<String>) -> Graph {
+fn resolve(files: &[WorkPackage], from_tasks_md: &Graph, warnings: &mut Vec<String>) -> Graph {
     let set = |ids: &[String]| -> BTreeSet<String> { ids.iter().cloned().collect() };
     let mut graph = Graph::new();
     for wp in files {
-        let text = said.get(&wp.id).cloned().unwrap_or_default();
+        let text = from_tasks_md.get(&wp.id).cloned().unwrap_or_default();
         let written = wp.get("dependencies").is_some_and(|value| !value.is_null());
         if wp.dependencies.is_empty() {
             if written && !text.is_empty() {

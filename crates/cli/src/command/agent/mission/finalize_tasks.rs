@@ -46,7 +46,7 @@ impl Verb for FinalizeTasksArgs {
         let context = &self.owned.enter(context, request.mission.as_deref())?;
         if self.validate_only {
             let judged = validate(&context.project()?, &request)?;
-            let warnings = judged.oddities();
+            let warnings = judged.all_warnings();
             let text = describe_judgement(&judged);
             let report = Report::of(&MissionDocument { value: judged, text });
             return Ok(warnings
@@ -76,7 +76,7 @@ impl CommandOutcome for Finalized {
     }
 
     fn warnings(&self) -> Vec<String> {
-        self.oddities()
+        self.all_warnings()
     }
 }
 
