@@ -5,7 +5,7 @@ use crate::expectation::{ACCOUNTS, Held};
 use crate::random::SeededRandom;
 use crate::request::SentRequest;
 use contract::wire::endpoint::{INSPECT_BODIES, INSPECT_EVENTS, TEAM_HEADER};
-use contract::wire::inspect::{HeldBody, HeldEvent, Page};
+use contract::wire::inspect::{InspectedBody, InspectedEvent, Page};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use server::{Admin, DetachedServer, ServerConfig};
@@ -194,10 +194,10 @@ impl SimulatedServer {
     pub(crate) fn held(&mut self) -> Result<Held, Box<dyn Error>> {
         let mut held = Held::default();
         for (team, account) in held.iter_mut().zip(self.accounts.clone()) {
-            for event in self.page::<HeldEvent>(INSPECT_EVENTS, &account)? {
+            for event in self.page::<InspectedEvent>(INSPECT_EVENTS, &account)? {
                 team.entry(event.event_id).or_default().push(event.digest);
             }
-            for body in self.page::<HeldBody>(INSPECT_BODIES, &account)? {
+            for body in self.page::<InspectedBody>(INSPECT_BODIES, &account)? {
                 team.entry(body.artifact_path).or_default().push(body.content_hash);
             }
         }

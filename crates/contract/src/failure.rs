@@ -122,7 +122,7 @@ impl FailureName {
         }
     }
 
-    /// Its cause, in one or two sentences of Markdown; see [`FailureName::cure`].
+    /// Its cause, in one or two sentences of Markdown; see [`FailureName::remedy_text`].
     pub const fn cause(self) -> &'static str {
         match self {
             Self::Field(Field::PackageVersion) => "The daemon is of another version.",
@@ -175,7 +175,7 @@ impl FailureName {
     }
 
     /// What ends the cause, as Markdown. A refusal prints the command for its own case; this names all cases.
-    pub const fn cure(self) -> &'static str {
+    pub const fn remedy_text(self) -> &'static str {
         match self {
             Self::Field(Field::TeamOrUser) => {
                 "`spec-kitty doctor restart-daemon`; or `spec-kitty auth switch TEAM`, when the session has the \

@@ -73,24 +73,24 @@ impl Lane {
     }
 
     /// The lane of exactly this name in a log, which has two more than boards.
-    pub fn recorded(name: &str) -> Option<Self> {
+    pub fn from_log(name: &str) -> Option<Self> {
         name.parse().ok()
     }
 
     /// The lane of exactly this name.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::recorded(name).filter(|lane| lane.is_on_board())
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::from_log(name).filter(|lane| lane.is_on_board())
     }
 
     /// The lane of an event: the alias `doing`, which the published contract allows, is `in_progress`.
     /// Case matters.
-    pub fn published(name: &str) -> Option<Self> {
-        if name == "doing" { Some(Self::InProgress) } else { Self::named(name) }
+    pub fn from_event(name: &str) -> Option<Self> {
+        if name == "doing" { Some(Self::InProgress) } else { Self::from_name(name) }
     }
 
     /// The lane of user input: trimmed, in any case, and `doing` for `in_progress`.
-    pub fn typed(text: &str) -> Option<Self> {
-        Self::published(&text.trim().to_lowercase())
+    pub fn from_input(text: &str) -> Option<Self> {
+        Self::from_event(&text.trim().to_lowercase())
     }
 
     /// Whether leaving this lane requires force.
@@ -130,28 +130,28 @@ mod tests {
 
     #[test]
     fn doing_is_an_alias_in_input_and_events_not_in_files() {
-        assert_eq!(Lane::typed(" Doing "), Some(Lane::InProgress));
-        assert_eq!(Lane::typed("FOR_REVIEW"), Some(Lane::ForReview));
-        assert_eq!(Lane::named("doing"), None);
-        assert_eq!(Lane::typed("review"), None);
-        assert_eq!(Lane::published("doing"), Some(Lane::InProgress));
-        assert_eq!(Lane::published("Planned"), None);
+        assert_eq!(Lane::from_input(" Doing "), Some(Lane::InProgress));
+        assert_eq!(Lane::from_input("FOR_REVIEW"), Some(Lane::ForReview));
+        assert_eq!(Lane::from_name("doing"), None);
+        assert_eq!(Lane::from_input("review"), None);
+        assert_eq!(Lane::from_event("doing"), Some(Lane::InProgress));
+        assert_eq!(Lane::from_event("Planned"), None);
         for lane in Lane::ALL {
             assert_eq!(serde_json::to_value(lane).unwrap(), lane.name());
-            assert_eq!(Lane::named(lane.name()), Some(lane));
+            assert_eq!(Lane::from_name(lane.name()), Some(lane));
         }
     }
 
     #[test]
     fn lanes_before_planned_are_in_logs_only() {
         for lane in [Lane::Genesis, Lane::Uninitialized] {
-            assert_eq!(Lane::recorded(lane.name()), Some(lane));
+            assert_eq!(Lane::from_log(lane.name()), Some(lane));
             assert_eq!(serde_json::to_value(lane).unwrap(), lane.name());
-            assert!(Lane::typed(lane.name()).is_none() && Lane::published(lane.name()).is_none());
+            assert!(Lane::from_input(lane.name()).is_none() && Lane::from_event(lane.name()).is_none());
             assert!(!lane.is_on_board() && !Lane::ALL.contains(&lane));
         }
-        assert_eq!(Lane::recorded("done"), Some(Lane::Done));
-        assert_eq!(Lane::recorded("doing"), None);
+        assert_eq!(Lane::from_log("done"), Some(Lane::Done));
+        assert_eq!(Lane::from_log("doing"), None);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 const PROJECT: &str = "4a9c9a6e-5d3c-4b52-8f0e-6f4c3a2b1d00";
 
 fn validate(event: &Value) -> Result<EventSummary, Rejection> {
-    event::judge(&Node::from(event), Tolerance::Strict)
+    event::validate_event(&Node::from(event), Tolerance::Strict)
 }
 
 fn envelope(event_type: &str, aggregate: (&str, &str), payload: Value) -> Value {
@@ -50,7 +50,7 @@ fn wp_created() -> Value {
 }
 
 fn tolerated(event: &Value) -> Result<Vec<Deviation>, String> {
-    event::judge(&Node::from(event), Tolerance::LegacyShape)
+    event::validate_event(&Node::from(event), Tolerance::LegacyShape)
         .map(|valid| valid.deviations)
         .map_err(|fault| fault.to_string())
 }
@@ -187,7 +187,7 @@ fn recorded_events_of_the_reference_are_accepted() {
             let batch: Value =
                 if is_batch { serde_json::from_str(&body).expect("a batch") } else { continue };
             for event in batch["events"].as_array().expect("events") {
-                match event::judge(&Node::from(event), Tolerance::LegacyShape) {
+                match event::validate_event(&Node::from(event), Tolerance::LegacyShape) {
                     Ok(valid) => {
                         accepted += 1;
                         flagged += usize::from(!valid.deviations.is_empty());
@@ -207,7 +207,7 @@ proptest! {
     #[test]
     fn no_text_panics(text in ".{0,200}") {
         if let Ok(node) = Node::parse(&text) {
-            let _ = event::judge(&node, Tolerance::LegacyShape);
+            let _ = event::validate_event(&node, Tolerance::LegacyShape);
         }
     }
 
@@ -217,11 +217,11 @@ proptest! {
         let values = [Value::Null, json!(0), json!(-1.5), json!(""), json!("\u{0}\u{202e}"), json!([]), json!({}), json!(true)];
         let keys: Vec<String> = event.as_object().expect("an object").keys().cloned().collect();
         event[&keys[key % keys.len()]] = values[kind].clone();
-        let _ = event::judge(&Node::from(&event), Tolerance::LegacyShape);
+        let _ = event::validate_event(&Node::from(&event), Tolerance::LegacyShape);
         let text = event.to_string();
         let cut: String = text.chars().take(at).collect();
         if let Ok(node) = Node::parse(&cut) {
-            let _ = event::judge(&node, Tolerance::LegacyShape);
+            let _ = event::validate_event(&node, Tolerance::LegacyShape);
         }
     }
 }

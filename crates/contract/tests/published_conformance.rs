@@ -26,9 +26,9 @@ fn read(path: &Path) -> Value {
 fn accepts(event_type: &str, input: &Value) -> Result<(), String> {
     let node = Node::from(input);
     let judged = if event_type == "Event" {
-        event::judge_envelope(&node)
+        event::validate_envelope(&node)
     } else if input["event_type"] == event_type && input["payload"].is_object() {
-        event::judge_cut_over(&node)
+        event::validate_cut_over(&node)
             .and_then(|()| event::validate_payload(event_type, node.get("payload").unwrap_or(&Node::Null)))
     } else {
         event::validate_payload(event_type, &node)
@@ -82,7 +82,7 @@ fn published_kit_classes_have_their_rejection_code() {
         if let Some(object) = input.as_object_mut() {
             object.entry("schema_version").or_insert_with(|| event::SCHEMA_VERSION.into());
         }
-        let outcome = event::judge(&Node::from(&input), Tolerance::Strict);
+        let outcome = event::validate_event(&Node::from(&input), Tolerance::Strict);
         match (entry["expected"].as_str(), outcome) {
             (Some("valid"), outcome) => assert!(outcome.is_ok(), "{}: {outcome:?}", entry["id"]),
             (_, Ok(_)) => panic!("{}: accepted", entry["id"]),

@@ -7,7 +7,7 @@ use crate::request::{Caller, FormFields};
 use crate::store::{EventQuery, Principal, TeamKey, is_same_team};
 use axum::Json;
 use axum::extract::{Extension, RawQuery, State};
-use contract::wire::inspect::{HeldBody, HeldEvent, PAGE, PAGE_WITH_CONTENT, Page};
+use contract::wire::inspect::{InspectedBody, InspectedEvent, PAGE, PAGE_WITH_CONTENT, Page};
 use std::sync::Arc;
 
 /// `GET /api/v1/inspect/events?project=UUID&event_id=ID&team=ID&after=N&limit=N&content=1`
@@ -16,7 +16,7 @@ pub(crate) async fn events(
     Extension(caller): Extension<Caller>,
     principal: Principal,
     RawQuery(query): RawQuery,
-) -> Result<Json<Page<HeldEvent>>, HttpRefusal> {
+) -> Result<Json<Page<InspectedEvent>>, HttpRefusal> {
     Ok(Json(app.store.events(read_query(&app, &caller, &principal, query).await?).await?))
 }
 
@@ -26,7 +26,7 @@ pub(crate) async fn bodies(
     Extension(caller): Extension<Caller>,
     principal: Principal,
     RawQuery(query): RawQuery,
-) -> Result<Json<Page<HeldBody>>, HttpRefusal> {
+) -> Result<Json<Page<InspectedBody>>, HttpRefusal> {
     Ok(Json(app.store.bodies(read_query(&app, &caller, &principal, query).await?).await?))
 }
 

@@ -351,7 +351,11 @@ fn walk(of: fn(&FailureName) -> bool) {
         for remedy in &spoiled.remedies {
             // The page has no line number.
             let words = remedy.trim_end_matches(|c: char| c.is_ascii_digit() || c == ' ').to_lowercase();
-            assert!(name.cure().to_lowercase().contains(&words), "{name}: {remedy}: {}", name.cure());
+            assert!(
+                name.remedy_text().to_lowercase().contains(&words),
+                "{name}: {remedy}: {}",
+                name.remedy_text()
+            );
         }
         for remedy in remedies {
             scene.follow(&remedy, spoiled.advised);

@@ -35,7 +35,8 @@ pub use envelope::Envelope;
 pub use legacy::Deviation;
 pub use rejection::{PathStep, Rejection, RejectionCode};
 pub use validate::{
-    EventSummary, Tolerance, judge, judge_cut_over, judge_envelope, known_types, validate_payload,
+    EventSummary, Tolerance, known_types, validate_cut_over, validate_envelope, validate_event,
+    validate_payload,
 };
 pub use validated::ValidatedEvent;
 

@@ -135,7 +135,7 @@ impl Shape {
                 value if list.contains(&value) => Ok(()),
                 _ => Err(fail(format!("field must be one of {}", list.join(", ")))),
             },
-            Self::Lane => match Lane::published(text(node)?) {
+            Self::Lane => match Lane::from_event(text(node)?) {
                 Some(_) => Ok(()),
                 None => Err(Rejection::new(RejectionCode::UnknownLane, "field is not a lane of the schema")),
             },

@@ -43,7 +43,7 @@ pub struct EventSummary {
 }
 
 /// Validates an event that was read with [`Node::parse`].
-pub fn judge(event: &Node<'_>, tolerance: Tolerance) -> Result<EventSummary, Rejection> {
+pub fn validate_event(event: &Node<'_>, tolerance: Tolerance) -> Result<EventSummary, Rejection> {
     let Node::Object(_) = event else {
         return Err(envelope_fault(format!("schema: an event must be an object, is {}", event.noun())));
     };
@@ -81,17 +81,17 @@ pub fn known_types() -> impl Iterator<Item = &'static str> {
 
 /// Validates only that an envelope is from after the cut-over: no forbidden key at any depth, the exact
 /// version, no earlier type or aggregate.
-pub fn judge_cut_over(event: &Node<'_>) -> Result<(), Rejection> {
+pub fn validate_cut_over(event: &Node<'_>) -> Result<(), Rejection> {
     forbidden_keys(event)?;
     after_cut_over(event)
 }
 
 /// Validates an envelope without its payload, of any event type, strictly.
-pub fn judge_envelope(event: &Node<'_>) -> Result<(), Rejection> {
+pub fn validate_envelope(event: &Node<'_>) -> Result<(), Rejection> {
     required_keys(event)?;
     payload_of(event, &Node::Null)?;
     envelope(event, Tolerance::Strict, &mut Vec::new())?;
-    judge_cut_over(event)
+    validate_cut_over(event)
 }
 
 /// The payload, which must be an object; `without` when it is absent.
@@ -178,7 +178,7 @@ fn lanes(event_type: &str, payload: &Node<'_>, tolerance: Tolerance) -> Result<(
             tolerance == Tolerance::LegacyShape && key == "from_lane" && text == Lane::Genesis.name()
         };
         if let Some(text) = payload.text(key)
-            && Lane::published(text).is_none()
+            && Lane::from_event(text).is_none()
             && !is_tolerated(text)
         {
             let fault = Rejection::new(RejectionCode::UnknownLane, "field is not a lane of the schema");

@@ -3,7 +3,7 @@
 use super::coalesce;
 use super::envelope::Envelope;
 use super::rejection::{Rejection, RejectionCode};
-use super::validate::{Tolerance, judge};
+use super::validate::{Tolerance, validate_event};
 use crate::json::{Node, ordered_line};
 
 /// An event that the published contract accepts. Its text is stored and sent byte for byte.
@@ -25,7 +25,7 @@ impl ValidatedEvent {
         let unreadable =
             |error| Rejection::new(RejectionCode::EnvelopeShapeInvalid, format!("not JSON: {error}"));
         let node = Node::parse(&text).map_err(unreadable)?;
-        judge(&node, Tolerance::Strict)?;
+        validate_event(&node, Tolerance::Strict)?;
         let facts = Self::facts(&node);
         Ok(Self { text, ..facts })
     }

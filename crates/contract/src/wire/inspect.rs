@@ -7,7 +7,7 @@ pub const PAGE: u64 = 1000;
 
 /// One event that the server stores, without its content unless asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HeldEvent {
+pub struct InspectedEvent {
     /// Position in the server's order of arrival.
     pub seq: u64,
     /// As it was sent.
@@ -34,7 +34,7 @@ pub struct HeldEvent {
 
 /// One body that the server stores, without its content unless asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HeldBody {
+pub struct InspectedBody {
     /// Position in the server's order of arrival.
     pub seq: u64,
     /// The team it belongs to.

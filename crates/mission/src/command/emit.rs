@@ -110,14 +110,14 @@ impl EmitRequest {
                 format!("`{shown}` is not a work package id: WP and two digits, like WP01"),
             ));
         }
-        let to = Lane::typed(&self.to)
+        let to = Lane::from_input(&self.to)
             .ok_or_else(|| Refusal::UnknownLane(contract::text::printable(&self.to).into_owned()))?;
         if self.actor.trim().is_empty() {
             return Err(wrong("--actor", "must not be blank".into()));
         }
         let execution_mode = match self.execution_mode.as_deref() {
             None => ExecutionMode::Worktree,
-            Some(name) => ExecutionMode::named(name)
+            Some(name) => ExecutionMode::from_name(name)
                 .ok_or_else(|| wrong("--execution-mode", "must be worktree or direct_repo".into()))?,
         };
         let (evidence, review) = match self.evidence_json.as_deref().map(evidence) {

@@ -101,7 +101,7 @@ fn problems(row: &LaneRow) -> Vec<String> {
     must(from != Lane::Uninitialized, &|| format!("no work package leaves `{from}`"));
     must(to.is_on_board(), &|| format!("no work package moves to `{to}`"));
     must(Instant::parse(&row.at).is_some(), &|| format!("`at` is not a time: `{}`", printable(&row.at)));
-    must(ExecutionMode::named(&row.execution_mode).is_some(), &|| {
+    must(ExecutionMode::from_name(&row.execution_mode).is_some(), &|| {
         format!(
             "`execution_mode` is `{}`, neither `worktree` nor `direct_repo`",
             printable(&row.execution_mode)

@@ -51,7 +51,7 @@ impl OriginFlow {
     }
 
     /// The flow of exactly this name.
-    pub fn named(name: &str) -> Option<Self> {
+    pub fn from_name(name: &str) -> Option<Self> {
         name.parse().ok()
     }
 

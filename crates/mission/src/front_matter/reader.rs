@@ -113,7 +113,7 @@ pub(crate) fn read_title(path: &Path) -> (Option<String>, Option<Lane>) {
 }
 
 fn lane_of(map: &Map<String, Value>) -> Option<Lane> {
-    Lane::typed(map.get("lane")?.as_str()?)
+    Lane::from_input(map.get("lane")?.as_str()?)
 }
 
 impl WorkPackage {

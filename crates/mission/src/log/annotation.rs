@@ -137,7 +137,7 @@ fn check(delta: &Map<String, Value>) -> Result<(), String> {
     for (key, value) in delta.iter().filter(|(_, value)| !value.is_null()) {
         let right = match key.as_str() {
             "subtasks" => value.as_object().is_some_and(|subtasks| {
-                subtasks.values().all(|state| state.as_str().and_then(Lane::recorded).is_some())
+                subtasks.values().all(|state| state.as_str().and_then(Lane::from_log).is_some())
             }),
             "note" => value.is_string(),
             "shell_pid" => value.is_i64() || value.is_u64(),

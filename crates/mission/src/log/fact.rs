@@ -42,7 +42,7 @@ impl FactKind {
     }
 
     /// The kind of exactly this name.
-    pub fn named(name: &str) -> Option<Self> {
+    pub fn from_name(name: &str) -> Option<Self> {
         name.parse().ok()
     }
 
@@ -82,7 +82,7 @@ impl FactRow {
         let text = |key: &str| map.get(key).and_then(Value::as_str).map(str::to_owned);
         Some(Self {
             event_id: text("event_id")?,
-            kind: FactKind::named(map.get("event_type")?.as_str()?)?,
+            kind: FactKind::from_name(map.get("event_type")?.as_str()?)?,
             aggregate_id: text("aggregate_id").unwrap_or_default(),
             timestamp: text("timestamp").or_else(|| text("at")).unwrap_or_default(),
             payload: map.get("payload")?.as_object()?.clone(),

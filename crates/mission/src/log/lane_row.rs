@@ -24,7 +24,7 @@ impl ExecutionMode {
     }
 
     /// The mode of exactly this name.
-    pub fn named(name: &str) -> Option<Self> {
+    pub fn from_name(name: &str) -> Option<Self> {
         name.parse().ok()
     }
 }
@@ -86,7 +86,7 @@ impl LaneRow {
             let text = required(key)?;
             let unknown =
                 || format!("key `{key}` names the unknown lane `{}`", contract::text::printable(&text));
-            Lane::recorded(&text).ok_or_else(unknown)
+            Lane::from_log(&text).ok_or_else(unknown)
         };
         let mission_slug = match map.get("mission_slug") {
             None => optional("feature_slug")?,

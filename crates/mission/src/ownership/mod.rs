@@ -35,7 +35,7 @@ impl WorkKind {
     }
 
     /// The kind of exactly this name.
-    pub fn named(name: &str) -> Option<Self> {
+    pub fn from_name(name: &str) -> Option<Self> {
         name.parse().ok()
     }
 }

@@ -208,7 +208,7 @@ fn small_logs_are_reduced_as_recorded() {
 
 /// The judgement of a recorded context; nothing for a lane that no mission has.
 fn judged(from: &str, to: &str, context: &Map<String, Value>) -> Option<bool> {
-    let lane = |name: &str| Lane::recorded(name).or_else(|| Lane::typed(name));
+    let lane = |name: &str| Lane::from_log(name).or_else(|| Lane::from_input(name));
     let text = |key: &str| context.get(key).and_then(Value::as_str);
     let flag = |key: &str| context.get(key).and_then(Value::as_bool).unwrap_or_default();
     let review = |value: &Value| serde_json::from_value::<Review>(value.clone()).ok();

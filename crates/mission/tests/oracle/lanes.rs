@@ -14,7 +14,7 @@ fn owners(case: &Case) -> BTreeMap<String, Ownership> {
         .map(|(id, files)| {
             let kind = arguments["execution_mode"][id].as_str().unwrap();
             let ownership = Ownership {
-                execution_mode: WorkKind::named(kind).unwrap(),
+                execution_mode: WorkKind::from_name(kind).unwrap(),
                 owned_files: serde_json::from_value(files.clone()).unwrap(),
                 authoritative_surface: String::new(),
                 codebase_wide: false,

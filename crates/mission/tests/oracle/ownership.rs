@@ -46,7 +46,7 @@ fn work_package_files_are_read_and_judged_as_the_reference_does() {
                     case.mission, expected["inferred"]
                 ));
             }
-            let kind = wp.execution_mode.as_deref().and_then(WorkKind::named);
+            let kind = wp.execution_mode.as_deref().and_then(WorkKind::from_name);
             let stated = kind.filter(|_| !wp.owned_files.is_empty()).map(|execution_mode| Ownership {
                 execution_mode,
                 owned_files: wp.owned_files.clone(),

@@ -230,7 +230,7 @@ fn ownership_is_judged_as_3_2_7_judges_it() {
             .filter(|(_, wp)| !wp.owned_files.is_empty())
             .filter_map(|(id, wp)| {
                 let owner = Ownership {
-                    execution_mode: WorkKind::named(wp.execution_mode.as_deref()?)?,
+                    execution_mode: WorkKind::from_name(wp.execution_mode.as_deref()?)?,
                     owned_files: wp.owned_files.clone(),
                     authoritative_surface: wp.authoritative_surface.clone().unwrap_or_default(),
                     codebase_wide: wp.scope.as_deref() == Some("codebase-wide"),

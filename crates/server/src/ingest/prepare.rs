@@ -269,7 +269,7 @@ fn judge(
     let node = Node::parse(raw.get()).map_err(|error| {
         unreadable(format!("schema: not readable as one JSON object (column {})", error.column()))
     })?;
-    let valid = event::judge(&node, Tolerance::LegacyShape)?;
+    let valid = event::validate_event(&node, Tolerance::LegacyShape)?;
     // Valid ids are plain ASCII, so the text does not depend on the escapes it was sent with.
     let id = to_raw_value(&valid.event_id).map_err(|_| unreadable("schema: no id".to_owned()))?;
     if node_id.is_none() {

@@ -7,7 +7,7 @@ use super::events::deviation_names;
 use super::sql::{Sql, SqlRow, Value, values};
 use super::{EventQuery, Store, StoreError, TeamKey};
 use crate::time::UnixMillis;
-use contract::wire::inspect::{HeldBody, HeldEvent, Page};
+use contract::wire::inspect::{InspectedBody, InspectedEvent, Page};
 use data_encoding::HEXLOWER;
 use flate2::read::MultiGzDecoder;
 use std::collections::HashMap;
@@ -15,12 +15,12 @@ use std::io::Read;
 
 impl Store {
     /// Events of the given teams, oldest first.
-    pub(crate) async fn events(&self, query: EventQuery) -> Result<Page<HeldEvent>, StoreError> {
+    pub(crate) async fn events(&self, query: EventQuery) -> Result<Page<InspectedEvent>, StoreError> {
         self.query(move |sql| events(sql, &query)).await
     }
 
     /// Bodies of the given teams, oldest first.
-    pub(crate) async fn bodies(&self, query: EventQuery) -> Result<Page<HeldBody>, StoreError> {
+    pub(crate) async fn bodies(&self, query: EventQuery) -> Result<Page<InspectedBody>, StoreError> {
         self.query(move |sql| bodies(sql, &query)).await
     }
 }
@@ -33,7 +33,7 @@ pub(super) const EVENTS: &str = "SELECT seq, coalesce(sent_id, event_id), event_
      JOIN blocks ON blocks.team = events.team AND blocks.key = events.block
      WHERE events.team = ?1 AND seq > ?2";
 
-fn events(sql: &dyn Sql, query: &EventQuery) -> Result<Page<HeldEvent>, StoreError> {
+fn events(sql: &dyn Sql, query: &EventQuery) -> Result<Page<InspectedEvent>, StoreError> {
     let mut total = 0;
     let mut rows = Vec::new();
     for (team, project) in query.sources() {
@@ -59,7 +59,7 @@ fn events(sql: &dyn Sql, query: &EventQuery) -> Result<Page<HeldEvent>, StoreErr
     }
     let mut unpacked = Unpacked::new(sql);
     page(rows, total, query, |row| {
-        let mut event = HeldEvent {
+        let mut event = InspectedEvent {
             seq: row.get(0)?,
             event_id: row.get(1)?,
             event_type: row.get(2)?,
@@ -193,7 +193,7 @@ pub(super) fn span(plain: &[u8], offset: u64, length: u64) -> Option<&[u8]> {
     plain.get(start..start.checked_add(usize::try_from(length).ok()?)?)
 }
 
-fn bodies(sql: &dyn Sql, query: &EventQuery) -> Result<Page<HeldBody>, StoreError> {
+fn bodies(sql: &dyn Sql, query: &EventQuery) -> Result<Page<InspectedBody>, StoreError> {
     let content = if query.with_content { "content" } else { "NULL" };
     let select = format!(
         "SELECT seq, (SELECT team_id FROM teams WHERE teams.key = bodies.team), bodies.project_uuid, mission_slug,
@@ -214,7 +214,7 @@ fn bodies(sql: &dyn Sql, query: &EventQuery) -> Result<Page<HeldBody>, StoreErro
         rows.extend(sql.rows(&format!("{select} {filter} ORDER BY seq LIMIT ?3"), &values)?);
     }
     page(rows, total, query, |row| {
-        Ok(HeldBody {
+        Ok(InspectedBody {
             seq: row.get(0)?,
             team: row.get(1)?,
             project_uuid: row.get(2)?,

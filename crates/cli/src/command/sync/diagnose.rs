@@ -4,7 +4,7 @@
 use crate::command::sync::export::active_queue;
 use crate::report::counted;
 use crate::verb::{Args, Class, CliError, CommandContext, Render, Report, Verb};
-use contract::event::{Tolerance, judge};
+use contract::event::{Tolerance, validate_event};
 use contract::json::Node;
 use contract::text::printable;
 use queue::{Kind, QueueError, WaitingRow, WaitingRows};
@@ -99,7 +99,7 @@ fn judge_row(row: &WaitingRow) -> Result<(), (String, &'static str)> {
     }
     let event = Node::parse(&row.data).map_err(|error| (error.to_string(), UNREADABLE))?;
     // As a server judges it: what it takes, flagged, is not wrong.
-    match judge(&event, Tolerance::LegacyShape) {
+    match validate_event(&event, Tolerance::LegacyShape) {
         Ok(_) => Ok(()),
         Err(rejection) => Err((rejection.to_string(), rejection.code.name())),
     }

@@ -90,14 +90,14 @@ fn move_is_allowed(payload: &Node<'_>) -> Result<(), Rejection> {
     if force && reason.is_none_or(|text| text.trim().is_empty()) {
         return Err(fail("field is missing: force=True requires a reason").under("reason"));
     }
-    let Some(to) = payload.text("to_lane").and_then(Lane::published) else {
+    let Some(to) = payload.text("to_lane").and_then(Lane::from_event) else {
         return Err(fail("field is missing").under("to_lane"));
     };
     let has_evidence = payload.get("evidence").is_some_and(|value| !value.is_null());
     if matches!(to, Lane::Approved | Lane::Done) && !has_evidence {
         return Err(fail("field is missing: approved and done require evidence").under("evidence"));
     }
-    let from = payload.text("from_lane").and_then(Lane::published);
+    let from = payload.text("from_lane").and_then(Lane::from_event);
     let step = Move { from, to, force, reason, review_ref: payload.text("review_ref") };
     let violations = transition::violations(&step);
     if violations.is_empty() {

@@ -119,7 +119,7 @@ fn blank(text: Option<&str>) -> bool {
 impl OpenRequest {
     pub(super) fn arguments(&self) -> Result<(OriginFlow, Vec<String>)> {
         let wrong = |name, problem: &str| MissionError::Argument { name, problem: problem.to_owned() };
-        let flow = OriginFlow::named(&self.flow)
+        let flow = OriginFlow::from_name(&self.flow)
             .ok_or_else(|| wrong("--flow", "must be charter, specify, plan, tasks, implement or review"))?;
         if blank(self.step_id.as_deref()) && blank(self.slot_key.as_deref()) {
             return Err(invalid(

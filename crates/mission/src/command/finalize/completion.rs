@@ -229,7 +229,7 @@ fn has_words(text: &str, words: &str) -> bool {
 fn owner_of(wp: &WorkPackage, mission_slug: &str) -> Result<(Ownership, Option<String>)> {
     let execution_mode = match wp.execution_mode.as_deref() {
         None => infer_kind(wp.text()),
-        Some(name) => WorkKind::named(name).ok_or_else(|| {
+        Some(name) => WorkKind::from_name(name).ok_or_else(|| {
             let problem = format!(
                 "`execution_mode` is `{}`, not code_change or planning_artifact",
                 contract::text::printable(name)

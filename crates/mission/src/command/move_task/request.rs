@@ -98,7 +98,7 @@ pub struct Moved {
 
 impl MoveTaskRequest {
     pub(super) fn lane(&self) -> Result<Lane> {
-        Ok(Lane::typed(&self.to)
+        Ok(Lane::from_input(&self.to)
             .ok_or_else(|| Refusal::UnknownLane(contract::text::printable(&self.to).into_owned()))?)
     }
 

@@ -118,7 +118,7 @@ impl LaneStep for BoardMove {
 
 impl BoardMove {
     fn of(event: &MissionEvent, node: &Node<'_>, payload: &Node<'_>) -> Option<Self> {
-        let lane = |key: &str| payload.text(key).and_then(Lane::published);
+        let lane = |key: &str| payload.text(key).and_then(Lane::from_event);
         Some(Self {
             event_id: event.event_id.clone(),
             wp_id: cut(payload.text("wp_id")?, LONGEST_ID),

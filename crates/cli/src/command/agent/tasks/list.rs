@@ -44,7 +44,7 @@ pub(crate) fn warnings(lines: &[String]) -> Vec<String> {
 
 fn lane(typed: &str) -> Result<Lane, CliError> {
     let unknown = || Refusal::UnknownLane(printable(typed).into_owned());
-    Ok(Lane::typed(typed).ok_or_else(|| mission::MissionError::from(unknown()))?)
+    Ok(Lane::from_input(typed).ok_or_else(|| mission::MissionError::from(unknown()))?)
 }
 
 fn describe(tasks: &TaskList, width: usize) -> String {
