@@ -174,7 +174,7 @@ impl FailureName {
         }
     }
 
-    /// What ends the cause, as Markdown. A refusal prints the command for its own case; this names all cases.
+    /// The remedies of every case, as Markdown. A refusal prints the command for its own case.
     pub const fn remedy_text(self) -> &'static str {
         match self {
             Self::Field(Field::TeamOrUser) => {

@@ -103,7 +103,7 @@ fn refusals() -> String {
          [boundary.md](../boundary.md) describes the gate.\n",
     );
     for name in FailureName::all() {
-        let _ = write!(text, "\n## `{name}`\n\n{}\n\nCure: {}\n", name.cause(), name.remedy_text());
+        let _ = write!(text, "\n## `{name}`\n\n{}\n\nRemedy: {}\n", name.cause(), name.remedy_text());
     }
     text
 }
