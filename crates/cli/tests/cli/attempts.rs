@@ -91,7 +91,7 @@ fn unreachable_server_is_no_failure_while_nothing_waits() {
 
 #[cfg(unix)]
 #[test]
-fn delivery_by_the_daemon_a_moment_ago_is_said() {
+fn recent_delivery_by_the_daemon_is_reported() {
     let (mut world, server) = with_server();
     world.allow_daemon();
     world.run(["agent", "mission", "create", "tea-timer"]).exits(0);

@@ -391,6 +391,6 @@ fn boundary_failures_are_named_alike_everywhere_and_cured() {
 }
 
 #[test]
-fn each_fault_is_said_alike_everywhere_and_cured() {
+fn each_fault_has_one_name_and_its_remedy_works() {
     walk(|name| matches!(name, FailureName::Fault(_)));
 }

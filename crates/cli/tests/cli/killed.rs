@@ -37,7 +37,7 @@ fn logged(world: &World) -> BTreeSet<String> {
 }
 
 #[test]
-fn capture_killed_anywhere_is_healed_by_the_next_command() {
+fn killed_capture_is_settled_by_the_next_command() {
     use FaultPoint::{ConfirmWritten, Confirmed, IdentityWritten, PrepareWritten, Prepared};
     for point in [IdentityWritten, PrepareWritten, Prepared, ConfirmWritten, Confirmed] {
         let mut world = logged_in();

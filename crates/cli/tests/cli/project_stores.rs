@@ -173,7 +173,7 @@ fn store_of_another_account_or_team_is_left_with_both_names() {
 }
 
 #[test]
-fn rows_for_a_server_that_is_gone_come_after_a_word() {
+fn rows_for_a_lost_server_are_imported_on_request() {
     const GONE: &str = "https://vendor.invalid";
     let world = logged_in();
     let store = mixed(&world);

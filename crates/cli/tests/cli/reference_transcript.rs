@@ -198,7 +198,7 @@ fn differences(
 
 #[test]
 #[ignore = "needs the recorded data"]
-fn recorded_calls_end_as_recorded_and_say_what_was_recorded() {
+fn recorded_calls_match_exit_code_and_document() {
     let shared = testkit::shared();
     let recording = std::fs::read_to_string(shared.join("oracle/gates/golden-a.json")).unwrap();
     let recording: Vec<Value> = serde_json::from_str(&recording).unwrap();

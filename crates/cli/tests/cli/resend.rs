@@ -35,8 +35,8 @@ fn warning(world: &World) -> Option<Value> {
 
 const HINT: &str = "spec-kitty sync resend --missing --yes";
 
-/// Delivers rows in two halves, puts an older state of the server in place, and heals it.
-fn heal(events: usize, bodies: usize, wiped: bool) {
+/// Delivers rows in two halves, puts an older state of the server in place, and sends the lost rows again.
+fn restore_lost_rows(events: usize, bodies: usize, wiped: bool) {
     let (world, mut server) = with_server();
     let [empty, middle] = ["empty", "middle"].map(|name| world.user_home().join(name));
     server.back_up(&world, &empty);
@@ -89,24 +89,24 @@ fn heal(events: usize, bodies: usize, wiped: bool) {
 }
 
 #[test]
-fn server_restored_from_the_middle_is_healed_byte_for_byte() {
-    heal(600, 12, false);
+fn rolled_back_server_is_restored_byte_for_byte() {
+    restore_lost_rows(600, 12, false);
 }
 
 #[test]
-fn wiped_server_is_healed_byte_for_byte() {
-    heal(120, 6, true);
+fn wiped_server_is_restored_byte_for_byte() {
+    restore_lost_rows(120, 6, true);
 }
 
 #[test]
 #[ignore = "delivers 5,000 events and 50 bodies twice, up to minutes in a debug build; .ci/full runs it"]
-fn five_thousand_events_and_fifty_bodies_are_healed() {
-    heal(5_000, 50, false);
-    heal(5_000, 50, true);
+fn five_thousand_events_and_fifty_bodies_are_restored() {
+    restore_lost_rows(5_000, 50, false);
+    restore_lost_rows(5_000, 50, true);
 }
 
 #[test]
-fn healed_by_a_proper_restore_the_warning_ends_by_itself() {
+fn warning_ends_after_a_restore_of_the_server() {
     let (world, mut server) = with_server();
     let [empty, full] = ["empty", "full"].map(|name| world.user_home().join(name));
     server.back_up(&world, &empty);
@@ -211,7 +211,7 @@ fn private_data_of_an_opted_out_project_is_deleted() {
 }
 
 #[test]
-fn resend_of_an_opted_out_project_is_held_and_said_so() {
+fn resend_of_an_opted_out_project_is_held_and_reported() {
     let (world, server) = with_server();
     let queue = ReferenceQueue::create(&queue_path(&world, &server));
     leave_rows(&queue, 0..2, 0..0);

@@ -179,7 +179,7 @@ fn garbage_requests_do_not_stop_the_daemon() {
 }
 
 #[test]
-fn impostor_at_the_port_never_hears_the_token() {
+fn impostor_at_the_port_never_gets_the_token() {
     let token = ControlToken::generate().unwrap();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = listener.local_addr().unwrap().port();

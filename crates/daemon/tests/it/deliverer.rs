@@ -16,7 +16,7 @@ const TEAM: &str = "team-PRIV-01";
 fn with_rows() -> (Bench, CountingListener, PathBuf) {
     let server = CountingListener::start();
     let mut bench = Bench::logged_out();
-    bench.set("DAEMON_BENCH_COURIER", "1");
+    bench.set("DAEMON_BENCH_DELIVERER", "1");
     bench.world.write_config(&format!(
         "[sync]\nserver_url = \"{}\"\n\n[sync.projects.\"{PROJECT}\"]\nenabled = true\n",
         server.url()

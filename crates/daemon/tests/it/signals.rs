@@ -50,7 +50,7 @@ fn forged_record_without_a_way_to_ask_makes_a_stop_fail() {
 }
 
 #[test]
-fn forged_record_with_a_free_lock_is_cured_and_its_process_left() {
+fn forged_record_with_free_lock_is_removed_without_signal() {
     let bench = Bench::logged_in();
     let mut stranger = bench.stranger();
     for remedy in [&["doctor", "--fix"][..], &["doctor", "--fix", "--force"], &["restart"], &["start"]] {

@@ -1,6 +1,6 @@
 //! A program as thin as the command line, for the tests of this crate: each verb calls one public function
 //! and prints its value as JSON. Its draining step is a file: files in the home decide what it does. With
-//! `DAEMON_BENCH_COURIER` set it is the real one.
+//! `DAEMON_BENCH_DELIVERER` set it is the real one.
 //!
 //! `stand-in run_sync_daemon PORT_FILE TOKEN [mute|elsewhere]` plays a daemon of the reference: it has its argv
 //! and its two routes.
@@ -44,7 +44,7 @@ fn main() -> ExitCode {
     let launcher = Launcher::new(executable, &home, &environment);
     let build = build(&environment);
     let document = match words.as_slice() {
-        ["sync", "daemon", "run", ..] => return be_the_daemon(&environment, &home, build, startup),
+        ["sync", "daemon", "run", ..] => return run_daemon(&environment, &home, build, startup),
         ["start"] => outcome(lifecycle::start(&home, &launcher)),
         ["stop", ..] => outcome(lifecycle::stop(&home, &ShutdownCause::Stop, force)),
         ["status"] => json!(lifecycle::observe_status(&home)),
@@ -74,7 +74,7 @@ fn build(environment: &Environment) -> BuildInfo {
     BuildInfo { version, commit: None, release: true }
 }
 
-fn be_the_daemon(environment: &Environment, home: &Home, build: BuildInfo, startup: Startup) -> ExitCode {
+fn run_daemon(environment: &Environment, home: &Home, build: BuildInfo, startup: Startup) -> ExitCode {
     let mut timing = startup.timing();
     if let Some(milliseconds) = environment.text("DAEMON_BENCH_CHECK_MS").and_then(|text| text.parse().ok()) {
         timing.check = Duration::from_millis(milliseconds);
@@ -84,7 +84,7 @@ fn be_the_daemon(environment: &Environment, home: &Home, build: BuildInfo, start
         timing.idle = Some(Duration::from_millis(milliseconds));
     }
     let options = RunOptions { environment: environment.clone(), home: home.clone(), build, timing };
-    if environment.get("DAEMON_BENCH_COURIER").is_some() {
+    if environment.get("DAEMON_BENCH_DELIVERER").is_some() {
         return match deliver(&options, startup, |_| {}) {
             Ok(_) => ExitCode::SUCCESS,
             Err(_) => ExitCode::FAILURE,

@@ -98,7 +98,7 @@ fn assert_same_request(ours: &ScriptedRequest, theirs: &Recording) {
 
 #[test]
 #[ignore = "needs the recorded data"]
-fn batch_equals_the_reference_s_batch() {
+fn batch_equals_the_recorded_batch() {
     let cases = ["now-success-3", "now-non-ascii", "now-drain-blocked-field"];
     let recordings = recordings(|case| cases.contains(&case));
     for theirs in recordings {
@@ -126,7 +126,7 @@ fn batch_equals_the_reference_s_batch() {
 
 #[test]
 #[ignore = "needs the recorded data"]
-fn body_equals_the_reference_s_body() {
+fn body_equals_the_recorded_body() {
     let recordings = recordings(|case| case == "auth-coherent-no-daemon");
     let pushes: Vec<Recording> =
         recordings.into_iter().filter(|seen| seen.path == "/api/dossier/push-content/").collect();

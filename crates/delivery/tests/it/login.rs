@@ -206,7 +206,7 @@ fn browser(visits: impl Fn(&str) -> Vec<String> + Send + Sync + 'static) -> (Use
 }
 
 #[test]
-fn browser_login_survives_junk_at_its_door() {
+fn browser_login_survives_invalid_callbacks() {
     let stub = server(vec![]);
     let machine = machine();
     let (mut user, answers) = browser(|state| {

@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn typed_view_bears_with_older_spellings() {
+    fn typed_view_accepts_older_spellings() {
         let wp = parse("\u{feff}---\nwork_package_id: WP01\nwork_package_title: ' Old '\ndependencies: '[]'\nrequirement_refs: FR-001, FR-002\nnew_key: {a: [1]}\n---\nbody\n---\n").unwrap();
         assert_eq!((wp.id.as_str(), wp.title.as_str(), wp.body()), ("WP01", "Old", "body\n---\n"));
         assert!(wp.dependencies.is_empty());

@@ -145,7 +145,7 @@ fn repeated_annotation_counts_once_and_repeated_move_too() {
 }
 
 #[test]
-fn rows_of_later_releases_read_as_their_bytes_say() {
+fn rows_of_later_releases_are_read_unchanged() {
     let row = LANE
         .replace(
             "\"actor\": \"a\"",

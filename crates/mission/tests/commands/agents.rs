@@ -330,7 +330,7 @@ fn printed_commands_keep_a_hostile_mission_name_one_word() {
 }
 
 #[test]
-fn move_task_keeps_what_it_is_told_about_the_work() {
+fn move_task_records_assignment_and_tickets() {
     let ready = Ready::new();
     let request = move_task::MoveTaskRequest {
         mission: Some(ready.slug.clone()),

@@ -369,7 +369,7 @@ fn drain(rows: i64) {
     });
     let mut outbox = home.outbox(&scope());
     let ours = timed(|| {
-        while let Some(batch) = outbox.read_events(PLENTY, &everybody_in, &Default::default()).expect("read")
+        while let Some(batch) = outbox.read_events(PLENTY, &all_opted_in, &Default::default()).expect("read")
         {
             let outcomes: Vec<_> =
                 batch.rows.iter().map(|row| (row.row, row.digest, queue::RowOutcome::Delivered)).collect();

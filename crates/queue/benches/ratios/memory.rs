@@ -60,7 +60,7 @@ pub fn child(root: &str) {
     let mut outbox = queue::Outbox::open(&egress_permit(facts())).expect("an outbox");
     let limits = BatchLimits { rows: 1, bytes: 1 };
     while let Some(batch) =
-        outbox.read_bodies(limits, &everybody_in, &Default::default(), f64::MAX).expect("read")
+        outbox.read_bodies(limits, &all_opted_in, &Default::default(), f64::MAX).expect("read")
     {
         let outcomes: Vec<_> =
             batch.rows.iter().map(|row| (row.row, row.digest, RowOutcome::Delivered)).collect();

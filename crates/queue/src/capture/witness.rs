@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn file_testifies_only_with_its_content() {
+    fn file_witness_requires_its_content() {
         let dir = tempfile::tempdir().expect("dir");
         let path = dir.path().join("spec.md");
         fs_err::write(&path, "text").expect("write");

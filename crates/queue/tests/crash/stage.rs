@@ -101,7 +101,7 @@ impl Stage {
 
     fn drain(&self, scope: &Scope, outcome: &dyn Fn() -> RowOutcome) {
         let mut outbox = self.outbox(scope);
-        while let Some(batch) = outbox.read_events(PLENTY, &everybody_in, &Default::default()).expect("read")
+        while let Some(batch) = outbox.read_events(PLENTY, &all_opted_in, &Default::default()).expect("read")
         {
             append(
                 &self.wire(),
@@ -111,7 +111,7 @@ impl Stage {
             outbox.record(&outcomes).expect("recorded");
         }
         while let Some(batch) =
-            outbox.read_bodies(PLENTY, &everybody_in, &Default::default(), f64::MAX).expect("read")
+            outbox.read_bodies(PLENTY, &all_opted_in, &Default::default(), f64::MAX).expect("read")
         {
             append(&self.wire(), batch.rows.iter().map(|row| format!("{}|b", row.body.artifact_path)));
             let outcomes: Vec<_> = batch.rows.iter().map(|row| (row.row, row.digest, outcome())).collect();

@@ -43,7 +43,7 @@ fn prepared_rows_are_counted_apart_and_do_not_leave() {
     assert_eq!((counts.events, counts.prepared.events), (0, 1));
     assert!(
         home.outbox(&scope())
-            .read_events(PLENTY, &everybody_in, &Default::default())
+            .read_events(PLENTY, &all_opted_in, &Default::default())
             .expect("read")
             .is_none()
     );
@@ -164,7 +164,7 @@ fn body_that_was_dropped_can_come_back_and_a_dropped_event_cannot() {
     assert_eq!((captured.events, captured.bodies, captured.already), (0, 1, 1));
 
     let mut outbox = home.outbox(&scope());
-    let batch = outbox.read_bodies(PLENTY, &everybody_in, &Default::default(), 1e10).expect("read");
+    let batch = outbox.read_bodies(PLENTY, &all_opted_in, &Default::default(), 1e10).expect("read");
     let sent: Vec<_> = batch
         .expect("it leaves")
         .rows
@@ -255,7 +255,7 @@ fn permit_for_another_queue_does_not_open_this_one() {
 }
 
 #[test]
-fn two_unborn_permits_adopt_one_identity() {
+fn two_permits_of_an_absent_queue_get_one_id() {
     let home = Home::new();
     let (first, second) = (home.capture_permit(&scope()), home.capture_permit(&scope()));
     let first = Writer::open(&first, Capacity(10)).expect("born").queue_id().to_owned();

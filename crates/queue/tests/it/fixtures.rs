@@ -77,7 +77,7 @@ fn legacy_overlap_scoped() {
         .collect();
     let mut left = Vec::new();
     let mut outbox = home.outbox(&scope());
-    while let Some(batch) = outbox.read_events(PLENTY, &everybody_in, &Default::default()).expect("read") {
+    while let Some(batch) = outbox.read_events(PLENTY, &all_opted_in, &Default::default()).expect("read") {
         let outcomes: Vec<_> =
             batch.rows.iter().map(|row| (row.row, row.digest, queue::RowOutcome::Delivered)).collect();
         outbox.record(&outcomes).expect("recorded");
@@ -190,7 +190,7 @@ fn scoped_queue_of_the_reference_is_read_bound_and_held() {
     );
     assert!(
         home.outbox(&scope())
-            .read_events(PLENTY, &everybody_in, &Default::default())
+            .read_events(PLENTY, &all_opted_in, &Default::default())
             .expect("read")
             .is_some()
     );

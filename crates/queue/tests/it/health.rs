@@ -57,7 +57,7 @@ fn row_on_a_page_that_cannot_be_read_costs_its_page_and_no_more() {
 }
 
 #[test]
-fn row_of_ours_that_makes_no_sense_does_not_stop_a_salvage() {
+fn invalid_own_row_does_not_stop_a_salvage() {
     let home = Home::new();
     let path = home.scoped(&scope());
     capture(&home, &scope(), events(0..10));
@@ -77,7 +77,7 @@ fn row_of_ours_that_makes_no_sense_does_not_stop_a_salvage() {
 }
 
 #[test]
-fn counter_that_lies_does_not_keep_a_salvage_busy() {
+fn wrong_rowid_counter_does_not_slow_a_salvage() {
     let home = Home::new();
     let path = home.scoped(&scope());
     capture(&home, &scope(), events(0..500));
@@ -175,7 +175,7 @@ fn row_with_lost_binding_is_held_until_opt_in() {
     let lost = held(&no_opt_in);
     assert!((1..200).contains(&lost), "the rows of one page, not {lost}");
     home.cure(&scope());
-    assert_eq!((held(&no_opt_in), held(&everybody_in)), (lost, 0), "bound again, by their content");
+    assert_eq!((held(&no_opt_in), held(&all_opted_in)), (lost, 0), "bound again, by their content");
     let conn = home.sql(&path);
     let tallied: i64 = conn
         .query_row("SELECT SUM(waiting) FROM tallies WHERE kind = 0", [], |row| row.get(0))
@@ -253,7 +253,7 @@ fn read_all(home: &Home) -> Result<usize, String> {
     let (mut outbox, mut skip, mut read) = (home.outbox(&scope()), queue::SkipSet::default(), 0);
     let limits = queue::BatchLimits { rows: 100, bytes: 1 << 20 };
     loop {
-        let batch = outbox.read_events(limits, &everybody_in, &skip).map_err(|error| format!("{error:?}"))?;
+        let batch = outbox.read_events(limits, &all_opted_in, &skip).map_err(|error| format!("{error:?}"))?;
         let Some(batch) = batch else { return Ok(read) };
         read += batch.rows.len();
         batch.rows.iter().for_each(|row| skip.skip_row(row.row));
@@ -430,7 +430,7 @@ fn live_writers_journal_is_no_unclean_end() {
 }
 
 #[test]
-fn newer_schema_is_refused_by_every_door_and_left_as_it_is() {
+fn newer_schema_is_refused_and_left_unchanged() {
     let home = Home::new();
     let path = home.scoped(&scope());
     capture(&home, &scope(), events(0..1));

@@ -4,11 +4,11 @@
 mod capture;
 mod fixtures;
 mod health;
-mod looking;
+mod listing;
 mod migration;
 mod observation;
 mod older_programs;
 mod outbox;
+mod required_cases;
 mod resend;
 mod support;
-mod t009;

@@ -120,7 +120,7 @@ fn foreign_tables_keep_their_rows_and_not_ours() {
         assert_eq!(count(&legacy, "notes WHERE e IS NOT NULL"), 2, "{reaction}");
 
         let mut outbox = home.outbox(&scope());
-        while let Some(batch) = outbox.read_events(PLENTY, &everybody_in, &Default::default()).expect("read")
+        while let Some(batch) = outbox.read_events(PLENTY, &all_opted_in, &Default::default()).expect("read")
         {
             let outcomes: Vec<_> =
                 batch.rows.iter().map(|row| (row.row, row.digest, queue::RowOutcome::Delivered)).collect();
@@ -178,7 +178,7 @@ fn row_delivered_meanwhile_is_not_migrated_again() {
     migrate(&home, &scope());
     let mut outbox = home.outbox(&scope());
     let batch =
-        outbox.read_events(PLENTY, &everybody_in, &Default::default()).expect("read").expect("a batch");
+        outbox.read_events(PLENTY, &all_opted_in, &Default::default()).expect("read").expect("a batch");
     let outcomes: Vec<_> =
         batch.rows.iter().map(|row| (row.row, row.digest, queue::RowOutcome::Delivered)).collect();
     assert_eq!(outbox.record(&outcomes).expect("recorded").settled, 2);
@@ -426,8 +426,8 @@ fn old_scopes_rows_arrive_sealed_and_stay_where_they_were() {
     assert_eq!(report.moved, rows(2, 0, 0));
     assert_eq!(count(&home.sql(&home.scoped(&old)), "queue"), 2);
     let mut outbox = home.outbox(&scope());
-    assert!(outbox.read_events(PLENTY, &everybody_in, &Default::default()).expect("read").is_none());
-    let counts = observe_counts(&home.scoped(&scope()), &everybody_in).expect("counts");
+    assert!(outbox.read_events(PLENTY, &all_opted_in, &Default::default()).expect("read").is_none());
+    let counts = observe_counts(&home.scoped(&scope()), &all_opted_in).expect("counts");
     assert_eq!((counts.held.len(), counts.held[0].reason), (1, queue::HoldReason::Sealed));
     assert_eq!(home.cure(&scope()).release_held(Some(PROJECT)).expect("released").events, 2);
     assert!(outbox.read_events(PLENTY, &no_opt_in, &Default::default()).expect("read").is_some());

@@ -197,7 +197,7 @@ fn write_ahead_log_is_read_without_leaving_a_trace() {
 }
 
 #[test]
-fn newer_schema_is_refused_by_eyes_and_hands() {
+fn newer_schema_refuses_readers_and_writers() {
     let home = Home::new();
     capture(&home, &scope(), [event("01A")]);
     home.sql(&home.scoped(&scope()))

@@ -64,7 +64,7 @@ fn row_that_another_program_keeps_rewriting_is_read_in_the_end() {
             rest.set(rest.get() - 1);
             conn.execute("UPDATE queue SET data = data || ' '", []).expect("rewritten");
         }
-        everybody_in(place)
+        all_opted_in(place)
     };
     let mut outbox = home.outbox(&scope());
     let read = outbox.read_events(PLENTY, &rewriting, &SkipSet::default()).expect("read");
@@ -109,7 +109,7 @@ fn delivered_row_leaves_with_its_receipt_and_does_not_come_back() {
         )
         .expect("a row of another program");
     let mut outbox = home.outbox(&scope());
-    assert!(outbox.read_events(PLENTY, &everybody_in, &SkipSet::default()).expect("read").is_none());
+    assert!(outbox.read_events(PLENTY, &all_opted_in, &SkipSet::default()).expect("read").is_none());
     assert_eq!(outbox.settled_without_sending(), 1);
 }
 
@@ -180,15 +180,15 @@ fn batch_holds_one_project_and_its_rows_leave_in_order() {
     home.cure(&scope()).migrate(&mut ()).expect("migrated");
     let mut outbox = home.outbox(&scope());
     let first =
-        outbox.read_events(PLENTY, &everybody_in, &SkipSet::default()).expect("read").expect("a batch");
+        outbox.read_events(PLENTY, &all_opted_in, &SkipSet::default()).expect("read").expect("a batch");
     assert_eq!(first.project_uuid.as_deref(), Some("q"));
     assert_eq!(ids(Some(first)), ["01D", "01B"]);
     let mut skip = SkipSet::default();
     skip.skip_project(Some("q".into()));
-    let second = outbox.read_events(PLENTY, &everybody_in, &skip).expect("read").expect("a batch");
+    let second = outbox.read_events(PLENTY, &all_opted_in, &skip).expect("read").expect("a batch");
     skip.skip_row(second.rows[0].row);
     assert_eq!(ids(Some(second)), ["01C", "01A"]);
-    assert_eq!(ids(outbox.read_events(PLENTY, &everybody_in, &skip).expect("read")), ["01A"]);
+    assert_eq!(ids(outbox.read_events(PLENTY, &all_opted_in, &skip).expect("read")), ["01A"]);
     assert_eq!(skip.len(), 2);
 }
 
@@ -197,7 +197,7 @@ struct Numbered(Option<u64>);
 
 impl queue::ConsentView for Numbered {
     fn consent(&self, place: &RowOrigin) -> Consent {
-        everybody_in(place)
+        all_opted_in(place)
     }
 
     fn version(&self) -> Option<u64> {
@@ -324,13 +324,13 @@ fn captured_rows_send_by_default_and_foreign_rows_wait() {
     };
     let set = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<BTreeSet<_>>();
     assert_eq!(leaving(no_opt_in), set(&["01C"]));
-    assert_eq!(leaving(everybody_in), set(&["01C", "01L"]));
-    assert_eq!(leaving(everybody_out), set(&[]));
+    assert_eq!(leaving(all_opted_in), set(&["01C", "01L"]));
+    assert_eq!(leaving(all_opted_out), set(&[]));
     let path = home.scoped(&scope());
     let held = |consent: fn(&RowOrigin) -> Consent| observe_counts(&path, &consent).expect("counts").held;
-    assert_eq!(held(everybody_in), []);
+    assert_eq!(held(all_opted_in), []);
     assert_eq!((held(no_opt_in)[0].events, held(no_opt_in)[0].reason), (1, HoldReason::NeverOptedIn));
-    assert_eq!((held(everybody_out)[0].events, held(everybody_out)[0].reason), (2, HoldReason::OptedOut));
+    assert_eq!((held(all_opted_out)[0].events, held(all_opted_out)[0].reason), (2, HoldReason::OptedOut));
     let preview = observe_outgoing(&path, &no_opt_in, 10, true).expect("a preview");
     // Without the documents their sizes are listed, and they are not read.
     let sizes = observe_outgoing(&path, &no_opt_in, 10, false).expect("a preview");
@@ -388,7 +388,7 @@ fn opting_in_starts_from_now_and_a_release_lets_the_rest_go() {
     let counts = observe_counts(&home.scoped(&scope()), &only_project).expect("counts");
     assert_eq!(counts.held, []);
     // Rows that wait while a project is off stay held when it is switched on.
-    let change = home.cure(&scope()).seal_held(Some(PROJECT), &everybody_out).expect("sealed");
+    let change = home.cure(&scope()).seal_held(Some(PROJECT), &all_opted_out).expect("sealed");
     assert_eq!((change.events, change.bodies), (2, 1));
 }
 
@@ -406,16 +406,16 @@ fn rows_written_with_sync_disabled_stay_sealed() {
     home.cure(&scope()).migrate(&mut ()).expect("migrated");
     assert!(
         home.outbox(&scope())
-            .read_events(PLENTY, &everybody_in, &SkipSet::default())
+            .read_events(PLENTY, &all_opted_in, &SkipSet::default())
             .expect("read")
             .is_none()
     );
-    let held = observe_counts(&home.scoped(&scope()), &everybody_in).expect("counts").held;
+    let held = observe_counts(&home.scoped(&scope()), &all_opted_in).expect("counts").held;
     assert_eq!((held[0].reason, held[0].events), (HoldReason::Sealed, 1));
 }
 
 #[test]
-fn row_that_another_program_rewrites_is_a_found_row_again() {
+fn row_rewritten_by_another_program_is_foreign() {
     let home = Home::new();
     capture(&home, &scope(), [event("01A")]);
     let mut outbox = home.outbox(&scope());
@@ -433,7 +433,7 @@ fn row_that_another_program_rewrites_is_a_found_row_again() {
     let held = observe_counts(&path, &no_opt_in).expect("counts").held;
     assert_eq!((held[0].project_uuid.as_deref(), held[0].reason), (Some("x"), HoldReason::NeverOptedIn));
     let batch =
-        outbox.read_events(PLENTY, &everybody_in, &SkipSet::default()).expect("read").expect("a batch");
+        outbox.read_events(PLENTY, &all_opted_in, &SkipSet::default()).expect("read").expect("a batch");
     assert_eq!(batch.project_uuid.as_deref(), Some("x"));
 }
 
@@ -480,7 +480,7 @@ fn foreign_row_that_is_no_event_is_parked_without_blocking() {
              INSERT INTO queue(event_id, event_type, data, timestamp) VALUES ('blob', 'T', x'ff', 1);",
         )
         .expect("rows of another program");
-    let batch = home.outbox(&scope()).read_events(PLENTY, &everybody_in, &SkipSet::default()).expect("read");
+    let batch = home.outbox(&scope()).read_events(PLENTY, &all_opted_in, &SkipSet::default()).expect("read");
     assert_eq!(ids(batch), ["01A"]);
     let parked = observe_parked(&home.scoped(&scope()), 0, 10).expect("parked");
     assert_eq!(parked.iter().map(|row| row.reason.as_str()).collect::<Vec<_>>(), ["unreadable_row"; 2]);

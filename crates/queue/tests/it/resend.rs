@@ -28,7 +28,7 @@ fn deliver_events(home: &Home, keep: Keep, size: usize) -> usize {
     outbox.keep_sent(keep).expect("kept");
     let mut delivered = 0;
     let limits = queue::BatchLimits { rows: size, ..PLENTY };
-    while let Some(batch) = outbox.read_events(limits, &everybody_in, &SkipSet::default()).expect("read") {
+    while let Some(batch) = outbox.read_events(limits, &all_opted_in, &SkipSet::default()).expect("read") {
         let text: String = batch.rows.iter().map(|row| row.data.as_str()).collect();
         let mut spans: Vec<(RowId, Range<usize>)> = Vec::new();
         for row in &batch.rows {
@@ -45,7 +45,7 @@ fn deliver_events(home: &Home, keep: Keep, size: usize) -> usize {
 
 fn deliver_bodies(home: &Home) {
     let mut outbox = home.outbox(&scope());
-    let batch = outbox.read_bodies(PLENTY, &everybody_in, &SkipSet::default(), f64::MAX).expect("read");
+    let batch = outbox.read_bodies(PLENTY, &all_opted_in, &SkipSet::default(), f64::MAX).expect("read");
     for row in batch.expect("bodies").rows {
         let json = serde_json::to_string(&row.body).expect("json");
         let spans = [(row.row, 0..json.len())];
@@ -65,7 +65,7 @@ fn capture_body(home: &Home, path: &str, text: &str) {
 
 /// Waiting events: ids and texts, in the order in which they leave.
 fn waiting(home: &Home) -> Vec<(String, String)> {
-    let batch = home.outbox(&scope()).read_events(PLENTY, &everybody_in, &SkipSet::default()).expect("read");
+    let batch = home.outbox(&scope()).read_events(PLENTY, &all_opted_in, &SkipSet::default()).expect("read");
     let rows = batch.map(|batch| batch.rows).unwrap_or_default();
     rows.into_iter().map(|row| (row.event_id, row.data)).collect()
 }
@@ -179,9 +179,9 @@ fn resend_of_an_opted_out_project_is_held() {
     let home = Home::new();
     capture_ids(&home, &ids(0..2));
     deliver_events(&home, Keep::default(), 10);
-    let done = home.cure(&scope()).resend(&all(SINCE_EVER), &everybody_out).expect("queued");
+    let done = home.cure(&scope()).resend(&all(SINCE_EVER), &all_opted_out).expect("queued");
     assert_eq!((done.events, done.held.events), (2, 2));
-    let counts = observe_counts(&home.scoped(&scope()), &everybody_out).expect("counts");
+    let counts = observe_counts(&home.scoped(&scope()), &all_opted_out).expect("counts");
     assert_eq!((counts.held.len(), counts.held[0].events), (1, 2));
 }
 

@@ -179,7 +179,7 @@ pub fn capture(
     writer.confirm(prepared).expect("confirmed")
 }
 
-pub fn everybody_in(_: &RowOrigin) -> Consent {
+pub fn all_opted_in(_: &RowOrigin) -> Consent {
     Consent::ALWAYS
 }
 
@@ -187,7 +187,7 @@ pub fn no_opt_in(_: &RowOrigin) -> Consent {
     Consent::Unset
 }
 
-pub fn everybody_out(_: &RowOrigin) -> Consent {
+pub fn all_opted_out(_: &RowOrigin) -> Consent {
     Consent::OptedOut
 }
 

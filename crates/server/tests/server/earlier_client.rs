@@ -93,7 +93,7 @@ fn push_takes_transport_keys_and_no_twelfth() {
 }
 
 #[test]
-fn login_that_ended_is_not_now_for_each_route() {
+fn ended_login_gets_a_retryable_status_on_each_route() {
     let world = World::new();
     let token = world.token();
     assert!(guidance(&batch(&world, "no-such-token", &[sent(event(1))])).contains("spec-kitty auth login"));
@@ -125,7 +125,7 @@ fn failed_store_asks_for_a_later_request() {
 }
 
 #[test]
-fn share_in_use_and_slow_upload_are_not_now() {
+fn used_share_and_slow_upload_get_retryable_statuses() {
     let limits = ServerLimits {
         uploads_per_account: 1,
         upload_wait: Duration::from_millis(50),
