@@ -20,7 +20,7 @@ pub(crate) const MAX_TEXT: u64 = 16 << 20;
 pub(crate) const MAX_JSON: u64 = 4 << 20;
 
 /// Reads a file of a mission, of at most `limit` bytes; nothing when there is none. Neither a symbolic link
-/// nor anything else that is no regular file is opened.
+/// nor anything else that is not a regular file is opened.
 pub(crate) fn read_bytes(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
     match fs::symlink_metadata(path) {
         Ok(facts) if facts.is_symlink() => Err(is_link(path)),
@@ -45,7 +45,7 @@ pub(crate) fn open_file(path: &Path) -> Result<Option<fs::File>> {
     }
 }
 
-/// The error of a file that is not opened; what is no file is named as that.
+/// The error of a file that is not opened; it says when the path is not a file.
 pub(crate) fn unopened<'p>(
     action: &'static str,
     path: &'p Path,

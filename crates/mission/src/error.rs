@@ -106,7 +106,7 @@ pub enum MissionError {
         what: &'static str,
         /// The lock file.
         path: PathBuf,
-        /// Holder of the lock, when the system tells.
+        /// Holder of the lock, when the system reports it.
         holder: Option<String>,
     },
     /// The facts could not enter the queue; nothing was written in the repository.

@@ -234,7 +234,7 @@ impl Meta {
             .unwrap_or(DEFAULT_TYPE)
     }
 
-    /// The mission's number: null or blank is none; digits count as a number; anything else is wrong.
+    /// The mission's number: null or blank counts as none; digits count as a number; anything else is wrong.
     pub fn mission_number(&self) -> Result<MissionNumber> {
         let Some(value) = self.map.get("mission_number") else { return Ok(MissionNumber::Unassigned) };
         match value {

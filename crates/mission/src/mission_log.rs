@@ -257,7 +257,7 @@ impl<'p> LogReader<'p> {
                 if is_same(worktree, &project.git().worktree) {
                     return Ok(LogPlace::Checkout);
                 }
-                // One that was deleted without telling git is none.
+                // One that was deleted without git counts as none.
                 if let Some(project) = worktree_project(project, worktree)? {
                     let directory = worktree.join(&path);
                     return Ok(LogPlace::Worktree { directory, project: Box::new(project) });

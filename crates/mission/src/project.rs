@@ -179,7 +179,7 @@ impl Project {
         self.git.common_dir.join("spec-kitty-locks").join(format!("{mission_slug}.status.lock"))
     }
 
-    /// The names of all mission directories, sorted. A directory without `meta.json` and without a log is none.
+    /// The names of all mission directories, sorted. A directory without `meta.json` and without a log does not count.
     pub(crate) fn mission_names(&self) -> Result<Vec<String>> {
         let missions = self.missions();
         let mut names = read_names(&missions)?;
@@ -321,7 +321,7 @@ impl Project {
     }
 }
 
-/// A real directory: a symbolic link is none.
+/// A real directory: a symbolic link does not count.
 fn is_directory(path: &Path) -> bool {
     std::fs::symlink_metadata(path).is_ok_and(|facts| facts.is_dir())
 }

@@ -41,7 +41,7 @@ pub struct PackageState {
 /// A reduced log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
-    /// Slug in the first row; empty for an empty log, and for a slug that is no name of a directory.
+    /// Slug in the first row; empty for an empty log, and for a slug that cannot be the name of a directory.
     pub mission_slug: String,
     /// Work packages by id.
     pub work_packages: BTreeMap<String, PackageState>,

@@ -54,7 +54,7 @@ pub(crate) struct Change {
     pub(crate) recorded: Vec<Row>,
     /// The same, of a whole log: they are read once more when they are captured.
     pub(crate) logged: LoggedRows,
-    /// Whether documents whose index event is missing are captured whatever is remembered of them.
+    /// Whether documents whose index event is missing are captured even if the cache has them.
     pub(crate) restores_index: bool,
     /// Whether documents stay out of the capture.
     pub(crate) rows_only: bool,

@@ -85,7 +85,7 @@ pub(crate) fn bind_all(store: &mut ScopedDb) -> Result<(), QueueError> {
     Ok(())
 }
 
-/// The tallies count the bound rows, so two cheap counts tell.
+/// The tallies count the bound rows, so two cheap counts are compared.
 fn has_unbound(store: &mut ScopedDb, kind: Kind) -> Result<bool, QueueError> {
     store.read("count", |tx| {
         let all: i64 =

@@ -50,7 +50,7 @@ impl RewoundProject {
 }
 
 impl Rewound {
-    /// From the meta table; a text that is not readable is no warning.
+    /// From the meta table; an unreadable text counts as no warning.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         serde_json::from_str(text).ok().filter(|rewound: &Self| !rewound.projects.is_empty())
     }

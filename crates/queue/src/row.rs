@@ -184,7 +184,7 @@ impl NewRow {
     }
 }
 
-/// The body in nine columns of a row, from `first` on; nothing when one of them is no text.
+/// The body in nine columns of a row, from `first` on; nothing when one of them is not text.
 pub(crate) fn body_of_row(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<ArtifactBody>> {
     let mut columns = Vec::with_capacity(9);
     for offset in 0..9 {

@@ -191,7 +191,7 @@ impl ScopedDb {
     }
 }
 
-/// Nothing is created where the permit saw a queue, and nothing is opened that is no database.
+/// Nothing is created where the permit saw a queue, and only a database is opened.
 fn check_file(path: &Path, expected: Option<&ObservedQueueId>) -> Result<(), QueueError> {
     match (look_at(path, Role::Active)?, expected) {
         (None, Some(ObservedQueueId::Known(id))) => {
@@ -201,8 +201,8 @@ fn check_file(path: &Path, expected: Option<&ObservedQueueId>) -> Result<(), Que
     }
 }
 
-/// Whether a writer died in the middle of a transaction. A journal alone does not tell: a live writer
-/// has one, too. SQLite tells a reader that must not roll back.
+/// Whether a writer died in the middle of a transaction. A journal alone does not prove it: a live writer
+/// has one, too. SQLite reports it to a reader that must not roll back.
 fn ended_uncleanly(path: &Path) -> bool {
     ["-journal", "-wal"].into_iter().any(|suffix| file::side_file_len(path, suffix) > 0)
         && matches!(

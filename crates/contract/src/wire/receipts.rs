@@ -69,7 +69,7 @@ impl NewestReceipts {
         }
     }
 
-    /// Reads a header's value; nothing when it is no such question.
+    /// Reads a header's value; nothing when it is not such a question.
     pub fn from_header(value: &str) -> Option<Self> {
         if value.len() > MOST_HEADER_BYTES {
             return None;

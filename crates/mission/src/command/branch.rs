@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::{Map, Value, json};
 
-/// The names of a primary branch, where the remote does not tell it.
+/// The names of a primary branch, where the remote does not report it.
 const PRIMARY: [&str; 3] = ["main", "master", "develop"];
 
 /// The branches of a command. Serialises to the keys that several generations of callers expect.

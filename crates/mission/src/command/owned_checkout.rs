@@ -11,7 +11,7 @@ const OPTION: &str = "--owned-checkout";
 /// The project in `directory`, which has to be the top of a checkout of the same repository as `project`.
 ///
 /// # Errors
-/// When it is none, or no project.
+/// When it is not a checkout, or not a project.
 pub fn owned_checkout(project: &Project, directory: &Path) -> Result<Project> {
     let shown = contract::text::path(directory);
     let wrong =

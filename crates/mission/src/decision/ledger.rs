@@ -107,7 +107,7 @@ pub struct Decision {
     pub final_answer: Option<String>,
     /// Reason for the answer or the closing.
     pub rationale: Option<String>,
-    /// Whether the answer is none of the options.
+    /// Whether the answer is not one of the options.
     #[serde(default)]
     pub other_answer: bool,
     /// A summary of other producers.

@@ -149,7 +149,7 @@ fn relative(mission_dir: &Path, path: &Path) -> Option<String> {
 
 fn is_hidden(relative: &str) -> bool {
     relative.split('/').any(|part| part.starts_with('.'))
-        // Damaged lines of the log are no document.
+        // Damaged lines of the log are not documents.
         || relative.starts_with(crate::log::repair::ASIDE_PREFIX)
 }
 

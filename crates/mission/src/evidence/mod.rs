@@ -1,7 +1,7 @@
 //! Evidence: what proves that an issue may be closed.
 //!
 //! A mission's `evidence.yaml` names checks; capturing runs them and keeps their output, verbatim;
-//! drafting writes comments from it; verifying tells whether it still holds. Nothing here posts
+//! drafting writes comments from it; verifying checks whether it is still valid. Nothing here posts
 //! anything anywhere: a person does.
 //!
 //! | module | owns |

@@ -23,7 +23,7 @@ const SECRETS: [&str; 2] = ["SPEC_KITTY_TOKEN", "SPEC_KITTY_TOKEN_FILE"];
 pub enum Ending {
     /// With this exit status.
     Exited(i32),
-    /// By a signal, or in a way the system does not tell.
+    /// By a signal, or in a way that the system does not report.
     Killed,
     /// It took too long and was ended.
     TimedOut,

@@ -1,7 +1,7 @@
 //! Transcripts: the two outputs of a run verbatim, and a record that names and seals them.
 //!
 //! `<id>.stdout.txt`, `<id>.stderr.txt`, `<id>.json`. The seal is a hash over the record, so that an edit
-//! by hand is seen; it is no signature, and a forger can compute it, too.
+//! by hand is seen; it is not a signature, and a forger can compute it, too.
 
 use super::plan::Check;
 use super::run::Ending;
@@ -145,7 +145,7 @@ impl Transcript {
 
     /// Name of the part that was edited since it was written; nothing when none was.
     pub fn touched(&self, files: &Files) -> Result<Option<&'static str>> {
-        // Byte for byte: a key that is not ours is no part of the seal.
+        // Byte for byte: a key that is not ours is not part of the seal.
         let text = read_bytes(&files.record, MAX_JSON)?.unwrap_or_default();
         if self.seal != self.computed_seal() || text != self.rendered().as_bytes() {
             return Ok(Some("the record"));

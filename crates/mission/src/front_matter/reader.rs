@@ -171,7 +171,7 @@ impl WorkPackage {
         })
     }
 
-    /// Refuses a `lane` that is none of a work package: what no command writes.
+    /// Refuses a `lane` that a work package cannot have: no command writes it.
     pub(crate) fn check_lane(&self) -> Result<()> {
         match self.map.get("lane").and_then(Value::as_str) {
             Some(lane @ ("genesis" | "uninitialized")) => Err(MissionError::malformed(

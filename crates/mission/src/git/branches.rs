@@ -63,7 +63,7 @@ fn parse(out: &[u8]) -> Branches {
     let mut branches = Branches::default();
     let mut fields = out.split(|byte| *byte == 0).skip(1);
     while let (Some(name), Some(commit), Some(path)) = (fields.next(), fields.next(), fields.next()) {
-        // Names that are not UTF-8 are no names of ours.
+        // Names that are not UTF-8 are not names of this program.
         let (Ok(name), Ok(commit)) = (std::str::from_utf8(name), std::str::from_utf8(commit)) else {
             continue;
         };

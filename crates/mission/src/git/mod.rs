@@ -336,7 +336,7 @@ pub(crate) fn merge_files(files: Sides<&Path>) -> Result<bool> {
 pub(crate) fn read_settings(project: &Project, prefix: &str) -> Result<Vec<(String, String)>> {
     let git = Git { worktree: &project.git().worktree };
     let pattern = format!("^{}", prefix.replace('.', "\\."));
-    // Exit code 1 is none.
+    // Exit code 1: there is none.
     let listed = git.run(&["config", "--local", "-z", "--get-regexp", &pattern], None)?.out;
     let pairs = listed.split_terminator('\0').filter_map(|entry| entry.split_once('\n'));
     Ok(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect())

@@ -83,7 +83,7 @@ impl ObjectReader {
     /// The entries of a tree by its object name; none when the repository does not have it.
     ///
     /// # Errors
-    /// When git ends early, or the object is no tree or too large.
+    /// When git ends early, or the object is not a tree or too large.
     pub fn tree(&mut self, object: &str) -> Result<Option<Vec<GitTreeEntry>>> {
         match self.ask(object, MAX_TREE)? {
             None => Ok(None),

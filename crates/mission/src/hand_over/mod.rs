@@ -51,7 +51,7 @@ pub fn begin(project: &Project, outgoing: &Outgoing<'_>, clock: &Clock) -> Resul
     let record = HandOver {
         id: clock.ulid(),
         checkout: checkout_of(project),
-        // After the logs were read: a row of another command that was written meanwhile is none of the run.
+        // After the logs were read: a row of another command that was written meanwhile is not of the run.
         started_at: clock.now().iso(),
         known,
     };

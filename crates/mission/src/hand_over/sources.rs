@@ -64,7 +64,7 @@ pub(super) fn each_branch_log(
     let mut objects = ObjectReader::start(project)?;
     let (mut missions, mut directories, mut logs) = (HashSet::new(), HashSet::new(), HashSet::new());
     for commit in commits {
-        // A branch without missions is no error.
+        // A branch without missions is not an error.
         let Some(entry) = objects.entry(commit, &path)?.filter(GitTreeEntry::is_tree) else { continue };
         if !missions.insert(entry.object.clone()) {
             continue;
@@ -99,7 +99,7 @@ struct IdOnly<'a> {
     event_id: Cow<'a, str>,
 }
 
-/// The event ids of a log. A line that is no row has none.
+/// The event ids of a log. A line that is not a row has none.
 pub(super) fn event_ids(bytes: &[u8]) -> impl Iterator<Item = Cow<'_, str>> {
     log::lines(bytes).filter_map(|(_, line)| Some(serde_json::from_slice::<IdOnly<'_>>(line).ok()?.event_id))
 }

@@ -18,7 +18,7 @@ pub(crate) struct LaneMove {
     pub(crate) actor: Arc<str>,
     /// The time as written, unless it is the instant as [`Instant::iso`] writes it.
     at: Option<Box<str>>,
-    /// None when `at` is no time.
+    /// None when `at` is not a time.
     pub(crate) instant: Option<Instant>,
     pub(crate) from: Lane,
     pub(crate) to: Lane,

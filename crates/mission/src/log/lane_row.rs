@@ -236,12 +236,12 @@ pub(super) struct LaneView<'a> {
     evidence: Option<Value>,
     #[serde(default)]
     pub(super) policy_metadata: Option<Value>,
-    /// A row whose `kind` is not null is no lane row; one of these types is none either.
+    /// A row whose `kind` is not null, or of one of these types, is not a lane row.
     #[serde(default)]
     kind: Option<IgnoredAny>,
     #[serde(default)]
     r#type: Option<IgnoredAny>,
-    /// Rows that have one of these are no lane rows, whatever its value.
+    /// Rows with one of these keys are not lane rows, whatever its value.
     #[serde(default, deserialize_with = "present")]
     event_type: Option<()>,
     #[serde(default, deserialize_with = "present")]

@@ -51,7 +51,7 @@ pub(crate) const MAX_ROW: usize = 1 << 20;
 const USUAL_ROW: u64 = 512;
 /// Bytes of a log that are in memory at a time.
 const BUFFER: usize = 128 << 10;
-/// Age at which the time of a change tells it from the next one: times of file systems have steps.
+/// Age from which two changes have different times: times of file systems have steps.
 const SETTLED: Duration = Duration::from_millis(50);
 /// Byte order mark that some editors put in front of a text.
 pub(crate) const BOM: &[u8] = "\u{feff}".as_bytes();
@@ -115,7 +115,7 @@ const ANNOTATION: u8 = 2;
 const REST: u8 = 4;
 
 /// Reads the log of a mission directory for a command that writes on top of it; an absent file is an empty log.
-/// A damaged line is an error that names it; a row of a kind that this release does not know is none.
+/// A damaged line is an error that names it; a row of an unknown kind is not an error.
 pub fn read_log(mission_dir: &Path) -> Result<Log> {
     let log = view_log(mission_dir)?;
     log.check_undamaged(&mission_dir.file_name().unwrap_or_default().to_string_lossy())?;

@@ -30,7 +30,7 @@ pub struct Repaired {
     pub moved: Vec<Damage>,
     /// File that they were moved to; nothing when none moved.
     pub moved_to: Option<PathBuf>,
-    /// Lines that this release cannot read and that are no damage: they stay.
+    /// Lines that this release cannot read and that are not damage: they stay.
     pub left: Vec<Damage>,
 }
 

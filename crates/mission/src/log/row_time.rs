@@ -28,7 +28,7 @@ struct Bound {
 struct Latest {
     instant: Option<(Instant, Bound)>,
     text: Option<Bound>,
-    /// A row whose `at` is no time: nothing can be proven later than it.
+    /// A row whose `at` is not a time: nothing can be proven later than it.
     unordered: Option<Bound>,
 }
 

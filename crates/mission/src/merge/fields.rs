@@ -118,7 +118,7 @@ fn merge_keys(
     if conflicts.is_empty() { Ok(merged.into_iter().collect()) } else { Err(conflicts) }
 }
 
-/// The entries of every side, each once. None when one of them is no list.
+/// The entries of every side, each once. None when one of them is not a list.
 fn unite(values: Sides<Option<&Value>>) -> Option<Value> {
     let mut united: Vec<Value> = Vec::new();
     for (_, value) in values.named() {

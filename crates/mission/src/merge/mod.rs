@@ -177,7 +177,7 @@ fn by_line(files: Sides<&Path>) -> Result<()> {
     }
 }
 
-/// Lines that fit together can be a document that is none.
+/// Lines that merge cleanly can still be an invalid document.
 fn still_json(before: &Sides<Vec<u8>>, merged: &Path) -> Result<()> {
     let is_json = |bytes: &[u8]| serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok();
     let was_json = is_json(&before.ours) && is_json(&before.theirs);

@@ -1,7 +1,7 @@
 //! The dependencies that a section declares.
 //!
 //! Only lines with nothing else count, so that prose such as `none (can run beside WP01)` is never a
-//! dependency. Code blocks and comments are no text.
+//! dependency. Code blocks and comments are ignored.
 
 use super::prose::prose;
 use super::section::headings;
@@ -74,7 +74,7 @@ pub fn stated(section: &str) -> Stated {
 enum LabelValue<'a> {
     /// These, or none.
     Ids(Vec<&'a str>),
-    /// Something that names a work package and is no list.
+    /// Something that names a work package and is not a list.
     Unread,
 }
 

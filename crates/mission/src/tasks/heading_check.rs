@@ -5,7 +5,7 @@ use super::section::{headings, title_of};
 /// Unusual headings of a text; each with its 1-based line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HeadingFindings {
-    /// Headings that look like a work package and are none: `## WP2`, `## WP003`, `## wp03`.
+    /// Headings that look like a work package and are not one: `## WP2`, `## WP003`, `## wp03`.
     pub unread: Vec<(usize, String)>,
     /// Second sections of a work package.
     pub repeated: Vec<(usize, String)>,
@@ -18,7 +18,7 @@ pub(crate) fn heading_findings(text: &str) -> HeadingFindings {
     let mut found = HeadingFindings::default();
     let mut seen: Vec<String> = Vec::new();
     let (mut counted, mut line) = (0, 1);
-    // Whether the nearest heading of level 2 is a chapter that is no work package.
+    // Whether the nearest heading of level 2 is a chapter that is not a work package.
     let mut in_chapter = false;
     for heading in headings(text).filter(|heading| matches!(heading.level, 2 | 3)) {
         line += text[counted..heading.start].matches('\n').count();

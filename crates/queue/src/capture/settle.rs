@@ -101,7 +101,7 @@ fn settle_one(
     settled: &mut Settled,
 ) -> Result<(), Abort> {
     let row = PreparedRow::read(tx, leftover.id)?;
-    // A row witness that is no leftover is one that waits already, or has left: then so may this one.
+    // A row witness that is not a leftover waits already or was delivered; then this row is proven, too.
     let proven = proven
         || match &leftover.witness {
             Some(Witness::Row { kind, key }) => is_proven_row(tx, *kind, key)?,

@@ -87,7 +87,7 @@ impl WriteEvidence {
 /// Byte order mark that some editors put in front of a text.
 const BOM: &[u8] = "\u{feff}".as_bytes();
 
-/// Every `event_id` of a JSON-lines log. A line that is no row is passed over.
+/// Every `event_id` of a JSON-lines log. A line that is not a row is skipped.
 fn read_ids(log: &Path) -> io::Result<HashSet<String>> {
     match system::regular::open(log) {
         // Something that is not a regular file holds no row.

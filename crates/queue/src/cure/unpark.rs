@@ -80,7 +80,7 @@ pub(super) fn retry(
     for id in ids {
         let row = store.read("read parked rows of", |tx| Ok(read(tx, *id)?))?;
         let Some(row) = row else {
-            // Another process put it back or dropped it meanwhile.
+            // Another process restored or dropped it meanwhile.
             done.kept.push(StillParked { id: *id, why: "it is no longer parked".to_owned() });
             continue;
         };

@@ -17,7 +17,7 @@ use std::collections::HashMap;
 /// Identity of a legacy row, here and in claims.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct LegacyKey {
-    /// The table, or `<table>#rowid` for a row whose key columns are no text.
+    /// The table, or `<table>#rowid` for a row whose key columns are not text.
     pub(crate) source: &'static str,
     /// The event id, or several columns as a JSON array, or the rowid.
     pub(crate) key: String,
@@ -55,7 +55,7 @@ impl LegacyKey {
     }
 }
 
-/// A column as text; nothing for any other type and for bytes that are no UTF-8.
+/// A column as text; nothing for any other type and for bytes that are not UTF-8.
 pub(crate) fn text_of(value: ValueRef<'_>) -> Option<&str> {
     match value {
         ValueRef::Text(bytes) => std::str::from_utf8(bytes).ok(),
@@ -82,7 +82,7 @@ pub(crate) fn scan(
 ) -> Result<(), Abort> {
     let mut finder = OwnerFinder::read(conn, shape, scope)?;
     for table in shape.tables() {
-        // An event is judged by its content, the others by their project, their first key column.
+        // The owner of an event follows from its content, that of other rows from their project, the first key column.
         let columns = match table {
             LegacyTable::Events => {
                 let data = shape.expression(table, "data", "NULL");
@@ -169,13 +169,13 @@ impl Projects {
         Ok(Self { team: scope.team().to_owned(), named })
     }
 
-    /// Whether an event may be ours: it names our team, or none. Remembers whom its project names.
+    /// Whether an event may be ours: it names our team, or none. Records the teams that its project names.
     fn names_us(&mut self, data: ValueRef<'_>) -> bool {
         let bytes = match data {
             ValueRef::Text(bytes) | ValueRef::Blob(bytes) => bytes,
             _ => return true,
         };
-        // Also text that is no JSON, and text that is too large to be decoded, may name its account.
+        // Also text that is not JSON, and text that is too large to be decoded, may name its account.
         let event = StoredEvent::scan(bytes);
         let team = event.team_slug().map(|team| normal(&team)).filter(|team| !team.is_empty());
         let Some(team) = team else { return true };

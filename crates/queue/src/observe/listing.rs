@@ -52,7 +52,7 @@ pub struct ParkedContent {
     pub row: ParkedRow,
     /// Its columns.
     pub columns: Value,
-    /// Its payload: a string, or `{"hex": ...}` for what is no text.
+    /// Its payload: a string, or `{"hex": ...}` for what is not text.
     pub payload: Value,
 }
 

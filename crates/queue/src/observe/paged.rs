@@ -1,6 +1,6 @@
 //! Paged reading: each page of rows is a snapshot of its own, so no writer waits while rows are shown.
 //!
-//! A damaged table ends where its damage is met, with an error; the tables behind it are read all the same.
+//! A damaged table ends at its damage, with an error; the tables behind it are read all the same.
 
 use super::reader::{read_only, unreadable};
 use crate::error::ObserveError;
@@ -33,7 +33,7 @@ pub(super) struct Paged<T: 'static> {
     read: ReadPage<T>,
 }
 
-/// Whether what was read is no database page, rather than unreadable.
+/// Whether what was read is not a database page, rather than unreadable.
 pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt)
 }

@@ -23,7 +23,7 @@ pub struct WaitingRow {
     pub key: String,
     /// The type of an event, if it is text.
     pub event_type: Option<String>,
-    /// The envelope of an event, as stored; empty when it is no text.
+    /// The envelope of an event, as stored; empty when it is not text.
     pub data: String,
     /// Defect that keeps the row from ever being sent, as far as storage shows. It is a missing key, an envelope that
     /// is no JSON object, or a body with the hash of another content.

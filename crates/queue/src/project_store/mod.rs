@@ -129,7 +129,7 @@ pub fn observe_project_stores(projects: &Path, queues: &Path) -> Vec<ProjectStor
     observed.collect()
 }
 
-/// The stores below `projects`, by project. A directory that is not named by a UUID in lower case is none.
+/// The stores below `projects`, by project. A directory that is not named by a UUID in lower case is skipped.
 pub(crate) fn store_files(projects: &Path) -> Vec<(String, PathBuf)> {
     let entries = std::fs::read_dir(projects).into_iter().flatten().flatten();
     let mut found: Vec<(String, PathBuf)> = entries

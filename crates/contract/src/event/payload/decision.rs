@@ -1,5 +1,5 @@
 //! Decision points. The origin of a point is an ADR or a planning interview, and the two have
-//! different tables; `origin_surface` tells them apart.
+//! different tables; `origin_surface` distinguishes them.
 
 use super::collaboration::PARTICIPANT;
 use super::{EventSchema, SchemaChoice};

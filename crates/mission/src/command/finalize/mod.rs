@@ -167,7 +167,7 @@ fn retarget(mission: &mut MissionDirectory, request: &FinalizeRequest) -> Result
     Ok(true)
 }
 
-/// Whether a row tells of work: planning and its cancellation are none.
+/// Whether a row shows that work has begun: planning and its cancellation do not.
 fn has_begun(row: &LaneMove) -> bool {
     let is_work = |lane: Lane| lane.is_on_board() && !matches!(lane, Lane::Planned | Lane::Canceled);
     is_work(row.from) || is_work(row.to)

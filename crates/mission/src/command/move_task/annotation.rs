@@ -49,7 +49,7 @@ fn news(request: &MoveTaskRequest, situation: &Situation, clock: &Clock) -> Opti
     (!row.delta.is_empty()).then_some(row)
 }
 
-/// The change that keeps what the request tells; nothing when it is known already.
+/// The change that stores the values of the request; nothing when they are stored already.
 pub(super) fn annotate(
     project: &Project,
     request: &MoveTaskRequest,

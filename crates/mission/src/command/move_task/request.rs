@@ -102,7 +102,7 @@ impl MoveTaskRequest {
             .ok_or_else(|| Refusal::UnknownLane(contract::text::printable(&self.to).into_owned()))?)
     }
 
-    /// The note; a blank one is none.
+    /// The note; a blank one counts as none.
     pub(super) fn note(&self) -> Option<&str> {
         self.note.as_deref().filter(|note| !note.trim().is_empty())
     }
