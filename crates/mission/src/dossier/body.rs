@@ -164,10 +164,10 @@ mod tests {
             std::fs::write(&file, &bytes).unwrap();
             let overlay = Overlay::new();
             let dossier = read_dossier(mission.path(), "software-dev", &overlay, None).unwrap();
-            let verdict = judge_body(mission.path(), &dossier.artifacts[0], &overlay);
+            let verdict = read_body_verdict(mission.path(), &dossier.artifacts[0], &overlay);
             let expected = reason.map_or_else(
-                || BodyVerdict::Travels(String::from_utf8(bytes.clone()).unwrap()),
-                BodyVerdict::Stays,
+                || BodyVerdict::Sent(String::from_utf8(bytes.clone()).unwrap()),
+                BodyVerdict::Skipped,
             );
             assert!(verdict == expected, "{path}, {} bytes", bytes.len());
         }
