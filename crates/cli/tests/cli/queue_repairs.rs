@@ -173,7 +173,7 @@ fn rows_behind_damage_are_reported_in_the_old_file() {
     let text = world.run(["doctor", "repair"]).exits(0).stdout;
     for said in [
         "saved 0 of 200 events",
-        "or is reached only through them, is only in the old file",
+        "or reached only through them, are only in the old file",
         ".recover",
         "spec-kitty sync capture --history",
     ] {
