@@ -46,7 +46,7 @@ fn every_waiting_row_is_shown_with_what_keeps_it_from_leaving() {
     assert!(problem("01T").contains("not a valid event"), "{}", problem("01T"));
     assert_eq!(problem("01B"), "`event_type` is not text");
     assert!(problem("plan.md").contains("content_hash is not the SHA-256"), "{}", problem("plan.md"));
-    assert!(problem("blob.md").contains("no text"), "{}", problem("blob.md"));
+    assert!(problem("blob.md").contains("is not text"), "{}", problem("blob.md"));
     let first = &rows[0];
     assert_eq!((first.key.as_str(), first.event_type.as_deref()), ("01A", Some("WPStatusChanged")));
     assert!(first.data.starts_with("{\"event_id\": \"01A\""), "{}", first.data);
