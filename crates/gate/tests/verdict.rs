@@ -7,7 +7,7 @@ use contract::{
 };
 use gate::{
     Facts, LockFileFacts, LockState, LoginFacts, OwnerFacts, OwnerReading, Policy, RecordedProcess,
-    ResolvedPaths, StrayDaemon, judge, judge_orphan, judge_owner,
+    ResolvedPaths, StrayDaemon, judge, judge_orphan, judge_owner, judge_reference_orphan,
 };
 use std::path::Path;
 use testkit::facts::LOCK;
@@ -62,7 +62,7 @@ fn fault(code: FaultCode) -> Fault {
 fn coherent_machine_passes_and_gives_both_permits() {
     assert!(judge(coherent(), STRICT).result().ok);
     let capture = judge(coherent(), STRICT).into_capture_permit().expect("a permit");
-    assert_eq!(capture.queue_path().to_str(), Some("/h/q.db"));
+    assert_eq!((capture.team_id(), capture.queue_path().to_str()), ("team-PRIV-01", Some("/h/q.db")));
     assert_eq!(capture.queue(), &gate::ObservedQueueId::Known("q1".into()));
     let egress = judge(coherent(), RELAXED).into_egress_permit().expect("a permit");
     assert_eq!((egress.team_id(), egress.server_url()), ("team-PRIV-01", "https://example.invalid/"));
@@ -223,6 +223,54 @@ fn orphan_kind_follows_lock_root_process_and_executable() {
     ] {
         assert_eq!(kind(false, free, process, missing, outside, None), expected, "{process:?}");
     }
+}
+
+/// Without a lock file here, the lock that a record names is that of another home if its process runs.
+#[test]
+fn missing_lock_file_makes_a_running_record_a_copy() {
+    for (process, expected) in [
+        (RecordedProcess::Gone, OrphanKind::Dead),
+        (RecordedProcess::SyncDaemon, OrphanKind::CopiedHome),
+        (RecordedProcess::Unknown, OrphanKind::CopiedHome),
+    ] {
+        let facts = owner(OwnerReading::Readable(Box::new(record(true))), LockState::Free);
+        let facts = OwnerFacts { process, lock_file: None, ..facts };
+        assert_eq!(judge_orphan(&facts), Some(expected), "{process:?}");
+        assert_eq!(judge_reference_orphan(&facts), None, "a record of ours");
+    }
+}
+
+#[test]
+fn shared_lock_file_is_a_fault_that_names_it() {
+    for reading in [OwnerReading::Absent, OwnerReading::Readable(Box::new(record(true)))] {
+        let mut facts = owner(reading, LockState::Held);
+        facts.lock_file.as_mut().expect("a lock file").links = 2;
+        let (_, fault) = judge_owner(&facts);
+        let fault = fault.expect("a fault");
+        assert_eq!(fault.code, FaultCode::OwnerRecordStale);
+        assert_eq!(fault.path.as_deref(), Some(Path::new("/h/sync/daemon/owner.lock")));
+        assert!(fault.detail.contains("2 hard links"), "{}", fault.detail);
+    }
+}
+
+/// A record that is not that of the lock's holder says nothing about the daemon.
+#[test]
+fn stale_record_is_not_compared() {
+    let mut facts = coherent();
+    facts.owner = owner(OwnerReading::Readable(Box::new(record(false))), LockState::Held);
+    facts.foreground.package_version = "9.9.9".into();
+    let verdict = judge(facts, STRICT);
+    assert_eq!(verdict.result().failures(), [FailureName::Fault(FaultCode::OwnerRecordStale)]);
+}
+
+#[test]
+fn secret_in_a_server_url_is_not_shown() {
+    let mut facts = coherent();
+    facts.foreground.server_url = Some("https://ada:secret@other.example".into());
+    facts.foreground.executable_path = "/opt/https://ada:file@bin".into();
+    let text = judge(facts, STRICT).result().render();
+    assert!(text.contains("other.example") && !text.contains("secret"), "{text}");
+    assert!(text.contains("/opt/https://ada:file@bin"), "a path is shown as it is: {text}");
 }
 
 #[test]
