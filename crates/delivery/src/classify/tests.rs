@@ -141,6 +141,52 @@ fn every_other_status_keeps_the_rows() {
     }
 }
 
+/// The page of a proxy decides nothing about a project.
+#[test]
+fn foreign_403_stops_everything() {
+    let page = HttpAnswer::from_parts(403, None, b"<html>blocked</html>".to_vec());
+    let BatchJudgement::Stop(stop) = judge_batch(&IDS, &page) else { panic!("events") };
+    assert_eq!(stop.reason, ServerStopReason::UnusableAnswer);
+    let BodyJudgement::Stop(stop) = judge_body(&page, "abc") else { panic!("a body") };
+    assert_eq!(stop.reason, ServerStopReason::UnusableAnswer);
+}
+
+/// What reports print, whether a later attempt alone can help, and words of the remedy where no login chooses it.
+#[test]
+fn each_stop_has_its_name_and_remedy() {
+    use ServerStopReason::*;
+    const OF_LOGIN: &str = "chosen by the login";
+    for (reason, name, is_transient, remedy) in [
+        (Unreachable, "unreachable", true, None),
+        (NoAnswer, "no_answer", true, None),
+        (Throttled, "throttled", true, None),
+        (ServerError, "server_error", true, Some("administrator")),
+        (ContractSkew, "contract_skew", false, Some("update spec-kitty")),
+        (Unauthorized, "unauthorized", false, Some(OF_LOGIN)),
+        (ProjectForbidden, "project_forbidden", false, Some("access to this project")),
+        (TeamForbidden, "team_forbidden", false, Some("private teamspace")),
+        (NoSuchRoute, "no_such_route", false, Some(OF_LOGIN)),
+        (UnusableAnswer, "unusable_answer", false, Some(OF_LOGIN)),
+        (Redirected, "redirected", false, Some(OF_LOGIN)),
+        (EverythingRefused, "everything_refused", false, Some("administrator")),
+        (UnexpectedStatus, "unexpected_status", false, Some("administrator")),
+    ] {
+        assert_eq!((reason.name(), reason.is_transient()), (name, is_transient));
+        if remedy == Some(OF_LOGIN) {
+            continue;
+        }
+        let text = reason.remedy(|| unreachable!("no login is needed")).map(|remedy| remedy.hint());
+        match remedy {
+            None => assert_eq!(text, None, "{name}"),
+            Some(words) => {
+                assert!(text.as_ref().is_some_and(|text| text.contains(words)), "{name}: {text:?}")
+            }
+        }
+    }
+    assert_eq!(Category::MissingPrivateTeam.name(), "direct_ingress_missing_private_team");
+    assert_eq!(Category::OversizedBatch.name(), "oversized_batch");
+}
+
 #[test]
 fn too_large_halves_and_names_the_limits_whatever_the_status() {
     let body = json!({"error_code": "sync_batch_too_large", "limits": {"max_events_per_batch": 3}});
@@ -211,7 +257,13 @@ fn body_waits_for_its_event_and_is_parked_only_when_refused() {
             assert_eq!(stop.reason, ServerStopReason::UnusableAnswer, "{body}");
         }
     }
-    assert!(matches!(judge(204, json!({})), BodyJudgement::Stop(_)));
+    let reason = |judgement| match judgement {
+        BodyJudgement::Stop(stop) => stop.reason,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(reason(judge(204, json!({}))), ServerStopReason::UnusableAnswer);
+    let team = json!({"error": "x", "category": "direct_ingress_missing_private_team"});
+    assert_eq!(reason(judge(403, team)), ServerStopReason::TeamForbidden);
     assert_eq!(
         judge(404, json!({"error": "index_entry_not_found"})),
         BodyJudgement::Later("index_entry_not_found".into())
