@@ -21,7 +21,7 @@ const FILES: [(&str, &str); 7] = [
 /// Opens of [`FILES`] by one run of each command, in this order.
 const OPENS: [(&[&str], [usize; 7]); 32] = [
     (&["sync", "status", "--check", "--json"], [1, 1, 2, 1, 0, 1, 1]),
-    (&["sync", "doctor"], [7, 8, 4, 2, 0, 4, 5]),
+    (&["sync", "doctor"], [7, 8, 4, 2, 1, 4, 5]),
     (&["sync", "preview"], [1, 1, 6, 1, 0, 1, 1]),
     (&["sync", "diagnose"], [1, 1, 6, 1, 0, 1, 1]),
     (&["sync", "export"], [1, 1, 11, 1, 0, 1, 1]),
