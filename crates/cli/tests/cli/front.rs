@@ -5,6 +5,7 @@ use crate::worlds::waiting;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 use testkit::mission::Mission;
 use testkit::{Run, World};
@@ -28,8 +29,19 @@ const SECOND: &str = "01KZ0000000000000000000002";
 
 fn write_program(path: &Path, text: &str) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    std::fs::write(path, text).unwrap();
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let text_file = path.with_extension("text");
+    std::fs::write(&text_file, text).unwrap();
+    std::fs::set_permissions(&text_file, std::fs::Permissions::from_mode(0o755)).unwrap();
+    copy_program(&text_file, path);
+    std::fs::remove_file(text_file).unwrap();
+}
+
+/// A process of its own writes the copy: a file that this one writes may be inherited by a child that another test
+/// starts, and cannot be executed until that child has let go of it.
+#[track_caller]
+fn copy_program(from: &Path, to: &Path) {
+    let status = Command::new("cp").arg(from).arg(to).status().unwrap();
+    assert!(status.success(), "{status}");
 }
 
 /// Puts directories before the PATH of the test.
@@ -270,7 +282,7 @@ fn this_program_on_the_path_is_passed_over() {
     if std::fs::hard_link(BINARY, hard.join("spec-kitty")).is_err() {
         std::fs::copy(BINARY, hard.join("spec-kitty")).unwrap();
     }
-    std::fs::copy(BINARY, copy.join("spec-kitty")).unwrap();
+    copy_program(Path::new(BINARY), &copy.join("spec-kitty"));
     write_program(&wrapper.join("spec-kitty"), &format!("#!/bin/sh\nexec {BINARY} \"$@\"\n"));
     write_program(&mute.join("spec-kitty"), "#!/bin/sh\ntouch \"$HOME/called\"\n");
     std::fs::create_dir_all(is_directory.join("spec-kitty")).unwrap();
