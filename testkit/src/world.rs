@@ -359,6 +359,22 @@ pub fn git(directory: &Path, arguments: &[&str]) -> String {
     finish(command).exits(0).stdout
 }
 
+/// Copies a program to be run, by a process of its own: a file that this one writes may be inherited by a child that
+/// another test starts, and cannot be executed until that child has let go of it.
+///
+/// # Panics
+/// When it fails.
+#[track_caller]
+pub fn copy_program(from: &Path, to: &Path) {
+    if cfg!(windows) {
+        assert!(std::fs::copy(from, to).is_ok(), "{}", to.display());
+        return;
+    }
+    let mut command = Command::new("cp");
+    command.arg(from).arg(to);
+    finish(command).exits(0);
+}
+
 /// Runs a command to its end; a timeout fails the test.
 ///
 /// # Panics

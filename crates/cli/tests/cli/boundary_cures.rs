@@ -76,7 +76,7 @@ fn daemon_of_another_copy_of_the_program_is_replaced() {
     let (world, _server) = with_listener();
     let copy = world.user_home().join("opt/bin/spec-kitty");
     std::fs::create_dir_all(copy.parent().unwrap()).unwrap();
-    std::fs::copy(env!("CARGO_BIN_EXE_spec-kitty"), &copy).unwrap();
+    testkit::world::copy_program(env!("CARGO_BIN_EXE_spec-kitty").as_ref(), &copy);
     let mut start = Command::new(&copy);
     world.dress(&mut start);
     start.args(["sync", "daemon", "start"]);

@@ -5,9 +5,9 @@ use crate::worlds::waiting;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
 use testkit::mission::Mission;
+use testkit::world::copy_program;
 use testkit::{Run, World};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_spec-kitty");
@@ -34,14 +34,6 @@ fn write_program(path: &Path, text: &str) {
     std::fs::set_permissions(&text_file, std::fs::Permissions::from_mode(0o755)).unwrap();
     copy_program(&text_file, path);
     std::fs::remove_file(text_file).unwrap();
-}
-
-/// A process of its own writes the copy: a file that this one writes may be inherited by a child that another test
-/// starts, and cannot be executed until that child has let go of it.
-#[track_caller]
-fn copy_program(from: &Path, to: &Path) {
-    let status = Command::new("cp").arg(from).arg(to).status().unwrap();
-    assert!(status.success(), "{status}");
 }
 
 /// Puts directories before the PATH of the test.
@@ -280,7 +272,7 @@ fn this_program_on_the_path_is_passed_over() {
     std::os::unix::fs::symlink(BINARY, link.join("spec-kitty")).unwrap();
     // Another file system has no hard link to the binary; a link to the copy is one to another file.
     if std::fs::hard_link(BINARY, hard.join("spec-kitty")).is_err() {
-        std::fs::copy(BINARY, hard.join("spec-kitty")).unwrap();
+        copy_program(Path::new(BINARY), &hard.join("spec-kitty"));
     }
     copy_program(Path::new(BINARY), &copy.join("spec-kitty"));
     write_program(&wrapper.join("spec-kitty"), &format!("#!/bin/sh\nexec {BINARY} \"$@\"\n"));

@@ -82,7 +82,7 @@ fn pictures_are_what_the_program_prints() {
     let world = World::named(env!("CARGO_BIN_EXE_spec-kitty"), "ada");
     let program = world.user_home().join(".cargo/bin/spec-kitty");
     fs::create_dir_all(program.parent().unwrap()).unwrap();
-    fs::copy(env!("CARGO_BIN_EXE_spec-kitty"), &program).unwrap();
+    testkit::world::copy_program(env!("CARGO_BIN_EXE_spec-kitty").as_ref(), &program);
     let world = world.with_program(program);
     let server = Server::start(&world, USER);
     let _theirs = host(&world, &server);

@@ -56,7 +56,7 @@ fn daemon_retires_when_its_home_is_removed() {
 fn daemon_retires_when_its_executable_is_replaced() {
     let directory = tempfile::tempdir().unwrap();
     let program = directory.path().join("spec-kitty");
-    fs::copy(env!("CARGO_BIN_EXE_daemon-bench"), &program).unwrap();
+    testkit::world::copy_program(env!("CARGO_BIN_EXE_daemon-bench").as_ref(), &program);
     let mut bench = Bench::with_program(&program);
     bench.world.log_in();
     bench.set("DAEMON_BENCH_CHECK_MS", "50");
