@@ -148,3 +148,42 @@ impl AcceptedBatch {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(project: Option<&str>, events: usize, bytes: usize) -> ReadyBatch {
+        let whole = Piece { size: BatchSize { events, bytes }, packed: Vec::new() };
+        ReadyBatch { project_uuid: project.map(str::to_owned), events: Vec::new(), version: 0, whole }
+    }
+
+    /// Whether the last batch may leave while the others are on their way, in a room of 10 events and 1000 bytes.
+    #[test]
+    fn batch_leaves_beside_those_of_other_projects_while_all_fit_one_request() {
+        for (on_the_way, next, expected) in [
+            (&[][..], batch(Some("a"), 99, 9999), true),
+            (&[(Some("a"), 1, 1)], batch(Some("b"), 1, 1), true),
+            (&[(Some("a"), 1, 1)], batch(Some("a"), 1, 1), false),
+            (&[(None, 1, 1)], batch(None, 1, 1), false),
+            (&[(None, 1, 1)], batch(Some("a"), 1, 1), true),
+            (&[(Some("a"), 5, 1)], batch(Some("b"), 5, 1), true),
+            (&[(Some("a"), 5, 1)], batch(Some("b"), 6, 1), false),
+            (&[(Some("a"), 1, 500)], batch(Some("b"), 1, 501), false),
+            (&[(Some("a"), 1, 1), (Some("b"), 1, 1), (Some("c"), 1, 1)], batch(Some("d"), 1, 1), true),
+            (
+                &[(Some("a"), 1, 1), (Some("b"), 1, 1), (Some("c"), 1, 1), (Some("d"), 1, 1)],
+                batch(Some("e"), 1, 1),
+                false,
+            ),
+        ] {
+            let mut in_flight = InFlight::default();
+            for (project, events, bytes) in on_the_way {
+                let lost = || Err(SendError::TimedOut { host: String::new(), seconds: 1 });
+                in_flight.start(batch(*project, *events, *bytes), false, move |_| lost());
+            }
+            let room = BatchSize { events: 10, bytes: 1000 };
+            assert_eq!(in_flight.have_room_for(&next, room), expected, "{on_the_way:?}");
+        }
+    }
+}
