@@ -98,6 +98,15 @@ pub(crate) fn more_projects(count: usize, all: &str) -> Option<String> {
     Some(format!("... and {}; `{all}` lists them", counted(rest, "more project", "more projects")))
 }
 
+/// The key of a row as lists show it: the id of an event, or the path of a document with its mission.
+pub(crate) fn row_name(key: &str) -> String {
+    // The key of a body: project, mission, branch, mission type, manifest version, path and hash.
+    match serde_json::from_str::<[String; 7]>(key) {
+        Ok([_, mission, .., path, _]) => printable(&format!("{path} of {mission}")).into_owned(),
+        Err(_) => printable(key).into_owned(),
+    }
+}
+
 /// A number and its noun: `1 event`, `2 events`.
 pub(crate) fn counted(number: u64, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })

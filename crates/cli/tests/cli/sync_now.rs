@@ -1,8 +1,10 @@
 //! `sync now`: what it tells, beyond what the scenarios show.
 
 use crate::worlds::{fresh, with_server};
+use contract::Scope;
 use std::time::Duration;
 use testkit::World;
+use testkit::mission::Mission;
 use testkit::reference_queue::{ReferenceQueue, leave_hot_journal};
 use testkit::world::{TEAM, USER, session};
 
@@ -54,6 +56,31 @@ fn refused_delivery_leaves_no_report() {
     world.write_state("sync/daemon/owner.json", b"{");
     world.run(["sync", "now", "--report", "report.json"]).exits(2);
     assert!(!world.work().join("report.json").exists());
+}
+
+#[test]
+fn refused_document_is_named_with_its_mission() {
+    let (world, server) = with_server();
+    let missions = ["tea-timer", "kettle"].map(|name| Mission::create(&world, name).slug);
+    for mission in &missions {
+        world.run(["sync", "capture", "--history", mission, "--yes"]).exits(0);
+    }
+    let path = world.home().scoped_queue(&Scope::new(&server.url(), USER, &server.team));
+    let queue = rusqlite::Connection::open(path).unwrap();
+    // The server refuses a document without the event that announces it.
+    queue.execute("DELETE FROM queue WHERE coalesce_key LIKE '%|spec.md'", []).unwrap();
+    world.run(["sync", "now", "--report", "report.json"]).exits(1);
+    let report = std::fs::read_to_string(world.work().join("report.json")).unwrap();
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    let named: Vec<_> =
+        report["failures"].as_array().unwrap().iter().map(|row| &row["mission_slug"]).collect();
+    assert_eq!(named, missions.iter().collect::<Vec<_>>(), "{report:#}");
+
+    queue.execute("UPDATE body_upload_queue SET next_attempt_at = 0", []).unwrap();
+    let shown = world.run(["sync", "now"]).exits(1).stdout;
+    for mission in &missions {
+        assert!(shown.contains(&format!("  spec.md of {mission}")), "{shown}");
+    }
 }
 
 #[test]

@@ -76,13 +76,15 @@ impl DrainRun<'_> {
             BodyJudgement::Rejected(rejection) => {
                 let by_document = ErrorText::of(&answer).is_by_document();
                 let (row, digest, name) = (body.row, body.digest, body.body.artifact_path.clone());
-                self.refuse(Kind::Body, Refused { row, digest, name, rejection, by_document })?;
+                let mission_slug = Some(body.body.mission_slug.clone());
+                let refused = Refused { row, digest, name, mission_slug, rejection, by_document };
+                self.refuse(Kind::Body, refused)?;
             }
             BodyJudgement::Later(why) => {
                 self.skip.skip_row(body.row);
                 self.record(&[(body.row, body.digest, retry(&why, body.retry_count))])?;
                 self.report.bodies.kept += 1;
-                self.report.fail([Failure::new(&body.body.artifact_path, &why, Category::of_text(&why))]);
+                self.report.fail([Failure::of_body(&body.body, &why, Category::of_text(&why))]);
                 // The one reason that passes by itself; any other may be a proxy's.
                 if why != INDEX_ENTRY_NOT_FOUND {
                     self.refuse_other(Kind::Body, &why)?;
@@ -120,7 +122,7 @@ impl DrainRun<'_> {
         let outcome = RowOutcome::Park { reason: reason.to_owned(), detail: detail.to_owned() };
         self.record(&[(body.row, body.digest, outcome)])?;
         self.report.bodies.parked += 1;
-        self.report.fail([Failure::new(&body.body.artifact_path, detail, category)]);
+        self.report.fail([Failure::of_body(&body.body, detail, category)]);
         Ok(())
     }
 }

@@ -249,7 +249,9 @@ impl DrainRun<'_> {
                 BatchJudgement::Refused(rejection) => {
                     if let [event] = sent.as_slice() {
                         let (row, digest, name) = (event.row, event.digest, event.event_id.clone());
-                        self.refuse(Kind::Event, Refused { row, digest, name, rejection, by_document })?;
+                        let mission_slug = None;
+                        let refused = Refused { row, digest, name, mission_slug, rejection, by_document };
+                        self.refuse(Kind::Event, refused)?;
                     }
                 }
                 BatchJudgement::Split { too_large, limits } => {

@@ -3,6 +3,7 @@
 use crate::classify::{Category, ServerStop, ServerStopReason};
 use crate::context::DeliveryContext;
 use crate::token_source::TokenError;
+use contract::wire::ArtifactBody;
 use contract::{ExitCode, Remedy, Scope};
 use jiff::Timestamp;
 use queue::{
@@ -40,8 +41,11 @@ impl RowTally {
 /// One row that did not get through.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Failure {
-    /// The event's id, or the document's path.
+    /// The event's id, or the document's path in its mission.
     pub event_id: String,
+    /// The mission of a document: every mission has a `spec.md`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mission_slug: Option<String>,
     /// The server's text, or ours.
     pub error: String,
     /// Its category.
@@ -50,7 +54,13 @@ pub struct Failure {
 
 impl Failure {
     pub(super) fn new(id: &str, error: &str, category: Category) -> Self {
-        Self { event_id: id.to_owned(), error: error.to_owned(), category: category.name() }
+        let (event_id, error) = (id.to_owned(), error.to_owned());
+        Self { event_id, mission_slug: None, error, category: category.name() }
+    }
+
+    pub(super) fn of_body(body: &ArtifactBody, error: &str, category: Category) -> Self {
+        let mission_slug = Some(body.mission_slug.clone());
+        Self { mission_slug, ..Self::new(&body.artifact_path, error, category) }
     }
 }
 

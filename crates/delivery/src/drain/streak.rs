@@ -31,8 +31,10 @@ const REMEMBERED: usize = 10_000;
 pub(super) struct Refused {
     pub(super) row: RowId,
     pub(super) digest: RowDigest,
-    /// The event's id, or the document's path.
+    /// The event's id, or the document's path in its mission.
     pub(super) name: String,
+    /// The mission of a document.
+    pub(super) mission_slug: Option<String>,
     pub(super) rejection: RowRejection,
     /// Whether the refusal is a document of the protocol.
     pub(super) by_document: bool,
@@ -48,7 +50,8 @@ impl Refused {
 
     /// Its line in the failure report.
     pub(super) fn into_failure(self) -> Failure {
-        Failure::new(&self.name, &self.rejection.detail, self.rejection.category)
+        let failure = Failure::new(&self.name, &self.rejection.detail, self.rejection.category);
+        Failure { mission_slug: self.mission_slug, ..failure }
     }
 }
 

@@ -535,6 +535,8 @@ fn bodies_wait_for_their_event_and_are_parked_when_refused() {
     let tally = report.bodies;
     assert_eq!((tally.delivered, tally.duplicate, tally.parked, tally.kept), (1, 1, 2, 1));
     assert_eq!((report.remaining.bodies, report.parked.bodies), (1, 2));
+    let failures = report.failures.iter();
+    assert!(failures.clone().all(|row| row.mission_slug.as_deref() == Some("demo-01KRX11M")), "{failures:?}");
     let sent: Vec<Value> = stub
         .seen_at("/api/dossier/push-content/")
         .iter()

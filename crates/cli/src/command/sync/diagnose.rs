@@ -2,7 +2,7 @@
 //! does what it would refuse; changes nothing, sends nothing, and ends with 0 whatever it finds.
 
 use crate::command::sync::export::active_queue;
-use crate::report::counted;
+use crate::report::{counted, row_name};
 use crate::verb::{Args, Class, CliError, CommandContext, Render, Report, Verb};
 use contract::event::{Tolerance, validate_event};
 use contract::json::Node;
@@ -122,7 +122,7 @@ impl Render for Diagnosis {
                 "{} {} {}{}",
                 if verdict.valid { "valid  " } else { "invalid" },
                 if verdict.kind == Kind::Event { "event" } else { "body" },
-                printable(name),
+                row_name(name),
                 verdict
                     .event_type
                     .as_deref()

@@ -303,14 +303,11 @@ impl Render for Delivery {
             }
         }
         for failure in report.failures.iter().take(FAILURES_SHOWN) {
-            let _ = writeln!(
-                out,
-                "  {}",
-                printable(&match failure.category {
-                    "unknown" => format!("{}: {}", failure.event_id, failure.error),
-                    category => format!("{} ({category}): {}", failure.event_id, failure.error),
-                })
-            );
+            let mission = failure.mission_slug.as_ref().map(|slug| format!(" of {slug}")).unwrap_or_default();
+            let category = Some(failure.category).filter(|category| *category != "unknown");
+            let category = category.map(|category| format!(" ({category})")).unwrap_or_default();
+            let line = format!("  {}{mission}{category}: {}", failure.event_id, failure.error);
+            let _ = writeln!(out, "{}", printable(&line));
         }
         if report.failures.len() > FAILURES_SHOWN {
             let _ = writeln!(

@@ -1,6 +1,6 @@
 //! `sync preview`: the rows of the next delivery, their destination, and the rows that are held.
 
-use crate::report::{PROJECTS_SHOWN, events_and_bodies, more_projects, project_name};
+use crate::report::{PROJECTS_SHOWN, events_and_bodies, more_projects, project_name, row_name};
 use crate::verb::{Args, Class, CliError, CommandContext, Render, Report, Verb};
 use contract::Remedy;
 use contract::text::printable;
@@ -143,7 +143,7 @@ impl Render for DeliveryPreview {
                 out,
                 "  {} {} ({project}, {} bytes, since {})",
                 if row.kind == Kind::Event { "event" } else { "body " },
-                printable(&row.key),
+                row_name(&row.key),
                 row.bytes,
                 row.waiting_since,
             );

@@ -1,6 +1,6 @@
 use super::{each, moment, project};
 use crate::command::sync::scoped::Patience;
-use crate::report::counted;
+use crate::report::{counted, row_name};
 use crate::verb::{Args, Class, CliError, CommandContext, Render, Report, Verb};
 use contract::text::printable;
 use queue::ParkedRow;
@@ -81,7 +81,7 @@ impl Render for ParkedListing {
                 "{:>6}  {} {}  {}\n        {}, {} bytes, parked {}",
                 row.id,
                 row.kind,
-                printable(&row.key),
+                row_name(&row.key),
                 printable(&row.reason),
                 project(row),
                 row.bytes,
