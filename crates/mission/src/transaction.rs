@@ -8,6 +8,7 @@
 
 use crate::branch_check::branch_warnings;
 use crate::clock::Clock;
+use crate::decision::decision_files;
 use crate::dialect::Dialect;
 use crate::document::Writing;
 use crate::dossier::{Appended, Overlay, read_dossier};
@@ -219,10 +220,17 @@ impl Change {
         }
     }
 
-    /// Log and `status.json`, when they are in the checkout: the coordination branch has commits of its own.
-    pub(crate) fn state_files(&self) -> Vec<PathBuf> {
-        let names: &[&str] = if self.log.is_in_checkout() { &[log::FILE, snapshot::FILE] } else { &[] };
-        names.iter().map(|name| self.mission.path.join(name)).collect()
+    /// Log and `status.json`, when they are in the checkout: the coordination branch has commits of its own. With them
+    /// the decisions, whose facts are in the checkout's log.
+    pub(crate) fn state_files(&self) -> Result<Vec<PathBuf>> {
+        let decisions = decision_files(&self.mission.path)?;
+        let log = self.log_path();
+        let state = match self.log.is_in_checkout() {
+            true => vec![log, self.mission.path.join(snapshot::FILE)],
+            false if !decisions.is_empty() && log.is_file() => vec![log],
+            false => Vec::new(),
+        };
+        Ok(state.into_iter().chain(decisions).collect())
     }
 
     /// Carries the change out. `held` is the mission's lock.

@@ -1,6 +1,6 @@
 //! A mission from its name to its evidence, by commands alone, against a running server.
 
-use crate::worlds::with_server;
+use crate::worlds::{coordinated, offline, sample, with_server};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
@@ -412,4 +412,31 @@ fn project_without_a_repository_is_never_called_set_up() {
     world.git(["init", "--quiet"]);
     assert!(world.run(["init"]).exits(0).stdout.contains("git config: "));
     assert!(world.run(["init"]).exits(0).stdout.contains("is set up"));
+}
+
+#[test]
+fn decisions_are_committed_with_the_log() {
+    for on_branch in [false, true] {
+        let world = offline();
+        let mission = if on_branch { coordinated(&world).0 } else { sample(&world) };
+        let run =
+            |argv: &[&str]| world.run(argv.iter().copied().chain(["--mission", &mission.slug])).exits(0);
+        let uncommitted = || {
+            let files = ["decisions", "status.events.jsonl"].map(|name| mission.path.join(name));
+            let files = files.iter().map(|file| file.to_str().unwrap());
+            world.git(["status", "--porcelain", "--"].into_iter().chain(files))
+        };
+        let finalize = ["agent", "mission", "finalize-tasks"];
+        let moved = ["agent", "tasks", "move-task", "WP01", "--to", "claimed", "--agent", "dev"];
+        let begun = ["agent", "tasks", "move-task", "WP01", "--to", "in_progress", "--agent", "dev"];
+        for (number, commits) in [&finalize[..], &moved, &begun].into_iter().enumerate() {
+            let key = number.to_string();
+            let asked =
+                ["agent", "decision", "open", "--flow", "plan", "--slot-key", "s", "--input-key", &key];
+            run(&[&asked[..], &["--question", "Which?"]].concat());
+            assert_ne!(uncommitted(), "", "on a branch: {on_branch}, {commits:?}");
+            run(commits);
+            assert_eq!(uncommitted(), "", "on a branch: {on_branch}, {commits:?}");
+        }
+    }
 }

@@ -197,7 +197,7 @@ pub fn plan(
         written.refresh_status()?;
     }
     let ticked = (text != before).then_some((path, text));
-    let change = change(commits, request, written, ticked, done, &outcome);
+    let change = change(commits, request, written, ticked, done, &outcome)?;
     Ok(Planned { request: request.clone(), change: Some(change), outcome, plan })
 }
 
@@ -209,16 +209,13 @@ fn change(
     ticked: Option<(PathBuf, String)>,
     done: BTreeMap<String, Vec<String>>,
     outcome: &Marking,
-) -> Change {
+) -> Result<Change> {
     let word = request.status.trim().to_lowercase();
     let state = change.log.directory(&change.mission).filter(|_| change.refreshes_status);
     let state = state.map(|directory| directory.join(snapshot::FILE));
-    let mut files: Vec<PathBuf> = change.files.keys().cloned().chain(state).collect();
-    if change.appends() {
-        files.push(change.log.path().to_owned());
-    }
     // The changed file is the witness of the entry.
-    let proof = ticked.as_ref().map(|(path, _)| path.clone()).or_else(|| files.first().cloned());
+    let log = change.appends().then(|| change.log.path().to_owned());
+    let proof = ticked.as_ref().map(|(path, _)| path.clone()).or(state).or(log);
     let proof = proof.unwrap_or_default();
     change.history.extend(done.into_iter().map(|(wp_id, ids)| {
         let entry = HistoryEntry {
@@ -229,10 +226,8 @@ fn change(
         };
         (entry, proof.clone())
     }));
-    if !change.log.is_in_checkout() {
-        // The commit of the coordination branch has them.
-        files.clear();
-    }
+    // The commit of the coordination branch has what is there.
+    let mut files = if change.appends() { change.state_files()? } else { Vec::new() };
     if let Some((path, text)) = ticked {
         files.push(path.clone());
         change.files.insert(path, text.into_bytes());
@@ -243,7 +238,7 @@ fn change(
         let ids: Vec<_> = updated.map(|result| result.id.as_str()).collect();
         change.commit = Some((files, format!("chore: Mark {} as {word} on spec {spec}", ids.join(", "))));
     }
-    change
+    Ok(change)
 }
 
 /// The subtasks that the front matter of a current mission lists, and their state in the log. Empty for an

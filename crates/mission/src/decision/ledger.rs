@@ -166,8 +166,7 @@ pub fn read_ledger(mission_dir: &Path, mission_id: &str) -> Result<Ledger> {
         if let Some(text) = read_text(&path, MAX_JSON)? {
             return Ledger::parse(&path, &text);
         }
-        let names = read_names(&mission_dir.join(DIRECTORY))?;
-        let pages = names.iter().filter(|name| name.starts_with("DM-") && name.ends_with(".md")).count();
+        let pages = decision_files(mission_dir)?.len();
         if pages == 0 {
             let (entries, mission_id) = (Vec::new(), mission_id.to_owned());
             return Ok(Ledger { path, entries, mission_id, other: Map::new() });
@@ -178,6 +177,14 @@ pub fn read_ledger(mission_dir: &Path, mission_id: &str) -> Result<Ledger> {
         }
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// The ledger of a mission directory and its pages, as far as they exist.
+pub(crate) fn decision_files(mission_dir: &Path) -> Result<Vec<PathBuf>> {
+    let directory = mission_dir.join(DIRECTORY);
+    let is_ours = |name: &String| name == FILE || (name.starts_with("DM-") && name.ends_with(".md"));
+    let files = read_names(&directory)?.into_iter().filter(is_ours).map(|name| directory.join(name));
+    Ok(files.filter(|path| path.is_file()).collect())
 }
 
 impl Ledger {

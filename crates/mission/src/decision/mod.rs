@@ -14,6 +14,7 @@ pub mod ledger;
 pub mod marker;
 pub mod page;
 
+pub(crate) use ledger::decision_files;
 pub use ledger::{Decision, DecisionStatus, Ledger, OriginFlow, read_ledger};
 pub use marker::{Finding, FindingKind, Verification, verify_markers};
 pub use page::render_page;

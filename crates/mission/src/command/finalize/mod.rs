@@ -21,6 +21,7 @@ use self::packages::Packages;
 use super::{Planned, Recorded, has_fact, mission_fact, shown};
 use crate::allocation::{self, Allocation, Grouping, Header, KnownLanes, PLANNING_COMMIT};
 use crate::clock::Clock;
+use crate::decision::decision_files;
 use crate::dialect::Dialect;
 use crate::document::read_names;
 use crate::error::{MissionError, Result};
@@ -351,6 +352,7 @@ fn files_to_commit(change: &Change) -> Result<Vec<PathBuf>> {
     files.retain(|path| change.files.contains_key(path) || path.is_file() || path.ends_with(log::FILE));
     let tasks = directory.join("tasks");
     files.extend(read_names(&tasks)?.into_iter().map(|name| tasks.join(name)).filter(|path| path.is_file()));
+    files.extend(decision_files(directory)?);
     Ok(files)
 }
 

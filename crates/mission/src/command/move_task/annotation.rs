@@ -64,7 +64,9 @@ pub(super) fn annotate(
         let mut change = Change::of(situation.mission, log);
         change.append(vec![Row::Annotation(row)])?;
         change.refresh_status()?;
-        change.commit = commits.then(|| (change.state_files(), message));
+        if commits {
+            change.commit = Some((change.state_files()?, message));
+        }
         return Ok(Some(change));
     }
     let note = request.note();

@@ -119,7 +119,7 @@ pub fn plan(
     }
     change.refresh_status()?;
     if commits {
-        commit.extend(change.state_files());
+        commit.extend(change.state_files()?);
         change.commit = Some((commit, message));
     }
     Ok(Planned { request: request.clone(), change: Some(change), outcome: moved, plan })
