@@ -55,7 +55,8 @@ pub(crate) struct Change {
     pub(crate) recorded: Vec<Row>,
     /// The same, of a whole log: they are read once more when they are captured.
     pub(crate) logged: LoggedRows,
-    /// Whether documents whose index event is missing are captured even if the cache has them.
+    /// Whether the whole history is captured: then so are documents whose index event is missing, even if the cache has
+    /// them.
     pub(crate) restores_index: bool,
     /// Whether documents stay out of the capture.
     pub(crate) rows_only: bool,
@@ -479,6 +480,9 @@ impl Change {
         let mut cache =
             CapturedCache::read(project, &self.mission.slug, outgoing.permit.scope(), known.key, &namespace);
         cache.forget(known.lost);
+        if self.restores_index {
+            cache.complete();
+        }
         let facts = self.logged.count + drafts.len() as u64 + self.history.len() as u64;
         let mut stamp = stamp(outgoing, facts + documents.event_count(&cache))?;
         if self.logged.count > 0 {

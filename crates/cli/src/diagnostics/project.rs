@@ -10,8 +10,9 @@ use identity::project::{RecordedIdentity, config_file};
 use identity::{ProjectIdentity, locate_project_root};
 use mission::Project;
 use mission::command::log_faults::{ReadLogs, read_logs};
+use mission::outgoing::read_incomplete_captures;
 use queue::HoldReason;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Most missions with a fault that are listed.
 const MISSIONS_SHOWN: usize = 5;
@@ -76,6 +77,7 @@ impl Diagnostics<'_> {
         };
         let check = DiagnosticCheck::ok(CheckName::Missions, summary);
         let check = check.read_file(counted(missions as u64, "mission", "missions"), &directory);
+        let check = self.incomplete_captures(check, &root);
         let check = faults.iter().take(MISSIONS_SHOWN).fold(check, |check, (mission, error)| {
             let detail = format!("{mission}: {}", chain(error));
             check.finding(error.code().name().to_lowercase(), detail, error.remedies())
@@ -88,6 +90,28 @@ impl Diagnostics<'_> {
                 [Remedy::Advice("`spec-kitty agent status show` warns of each".to_owned())],
             ),
         }
+    }
+
+    /// Missions that were captured into a queue DB whose rows this home does not have.
+    fn incomplete_captures(&self, check: DiagnosticCheck, root: &Path) -> DiagnosticCheck {
+        let is_captured = self.context.sync_enabled() && self.own_consent() != Some(Consent::OptedOut);
+        let (Some(scope), Some(counts)) = (&self.login.scope, &self.counts) else { return check };
+        let read = |project| read_incomplete_captures(&project, scope, counts.capture_key.as_deref());
+        // A project that cannot be read is not checked above.
+        let missions = match is_captured {
+            true => Project::read(root).and_then(read).unwrap_or_default(),
+            false => Vec::new(),
+        };
+        if missions.is_empty() {
+            return check;
+        }
+        let detail = format!(
+            "{} captured into a queue DB that is not in this home, or that lost rows since: captured again, what the \
+             server has is a duplicate",
+            counted(missions.len() as u64, "mission was", "missions were")
+        );
+        let remedies = missions.into_iter().map(|mission| Remedy::CaptureHistory { mission });
+        check.finding("capture_incomplete", detail, remedies)
     }
 
     /// The decision about this project, and rows of any project that wait for one.

@@ -2,7 +2,7 @@
 //! that the server has. The real program and a real server.
 
 use crate::worlds::with_server;
-use contract::Scope;
+use contract::{Remedy, Scope};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use testkit::mission::{Mission, SPEC};
@@ -65,6 +65,65 @@ fn captured_again(world: &World, server: &Server, mission: &Mission) {
     assert_eq!(status["parked"], json!({"events": 0, "bodies": 0}), "{status:#}");
 }
 
+/// The remedies of the missions whose rows the queue DB lacks.
+fn incomplete(world: &World) -> Value {
+    let run = world.run(["sync", "doctor", "--offline", "--json"]);
+    let doctor = run.json();
+    let checks = doctor["checks"].as_array().unwrap();
+    let check = checks.iter().find(|check| check["name"] == "missions").unwrap();
+    let finding =
+        check["findings"].as_array().unwrap().iter().find(|row| row["code"] == "capture_incomplete");
+    finding.map_or(Value::Null, |finding| finding["remediation"].clone())
+}
+
+#[test]
+fn missions_of_a_lost_queue_are_named_until_their_history_is_captured() {
+    let (mut world, server) = with_server();
+    let missions = ["kettle", "tea-timer", "unused"].map(|name| Mission::create(&world, name));
+    let captured = |mission: &Mission| Remedy::CaptureHistory { mission: mission.slug.clone() };
+    for mission in &missions[..2] {
+        world.run(captured(mission).argv().unwrap()).exits(0);
+    }
+    world.run(["sync", "now"]).exits(0);
+    assert_eq!(incomplete(&world), Value::Null);
+    let before = server.held();
+
+    std::fs::remove_file(queue(&world, &server)).unwrap();
+    let hints = json!([captured(&missions[0]).hint(), captured(&missions[1]).hint()]);
+    assert_eq!(incomplete(&world), hints, "the queue DB is gone");
+    // A new queue DB, and a document that changed, leave the history as it is.
+    missions[0].write("spec.md", SPEC);
+    run(&world, &missions[0], &["agent", "mission", "setup-plan"]);
+    assert_eq!(incomplete(&world), hints, "there is another one");
+    world.set("SPEC_KITTY_ENABLE_SAAS_SYNC", "0");
+    assert_eq!(incomplete(&world), Value::Null, "nothing is captured");
+    world.set("SPEC_KITTY_ENABLE_SAAS_SYNC", "1");
+
+    for (number, mission) in missions[..2].iter().enumerate() {
+        world.run(captured(mission).argv().unwrap()).exits(0);
+        assert_eq!(incomplete(&world).as_array().map_or(0, Vec::len), 1 - number);
+    }
+    world.run(["sync", "now"]).exits(0);
+    let all = server.held();
+    assert!(before.iter().all(|row| all.contains(row)), "{all:?}");
+
+    // A clone: it has no record of what was captured. The page has a line for all of its missions.
+    std::fs::remove_file(queue(&world, &server)).unwrap();
+    std::fs::remove_dir_all(world.work().join(".git/spec-kitty-locks")).unwrap();
+    assert_eq!(incomplete(&world), Value::Null);
+    let page = include_str!("../../../../docs/queue.md");
+    let line = page.lines().find(|line| line.starts_with("for mission in")).unwrap();
+    let programs = Path::new(crate::worlds::BINARY).parent().unwrap().display().to_string();
+    world.set("PATH", &format!("{programs}:{}", std::env::var("PATH").unwrap()));
+    let run = world.run_program("sh", ["-c", line]).exits(0);
+    for mission in &missions {
+        assert!(run.stdout.contains(&format!("{}: captured ", mission.slug)), "{run:?}");
+    }
+    world.run(["sync", "now"]).exits(0);
+    let held = server.held();
+    assert!(all.iter().all(|row| held.contains(row)) && held.len() > all.len(), "{held:?}");
+}
+
 fn destroy(path: &Path) {
     std::fs::write(path, "no database at all").unwrap();
 }
@@ -88,7 +147,10 @@ fn facts_captured_again_after_a_lost_queue_are_duplicates() {
         destroy(&queue(&world, &server));
         let repaired = world.run(["doctor", "repair"]).exits(0).stdout;
         assert!(repaired.contains("spec-kitty sync capture --history"), "{repaired}");
+        let hint = Remedy::CaptureHistory { mission: mission.slug.clone() }.hint();
+        assert_eq!(incomplete(&world), json!([hint]));
         captured_again(&world, &server, &mission);
+        assert_eq!(incomplete(&world), Value::Null);
 
         // A file that is gone, and a clone: no cache of captured documents.
         std::fs::remove_file(queue(&world, &server)).unwrap();

@@ -3,12 +3,16 @@
 //! A small file beside the mission's lock in the git directory, one per mission and scope. It spares a mission of a
 //! hundred documents a hundred events per lane change. It only saves work: lost, unreadable or of another queue, it
 //! counts as empty, and every document is captured once more. Queue and server discard the duplicates.
+//!
+//! A cache of another queue shows one thing more: what this checkout captured of the mission went into a queue DB that
+//! is not there any more, or that lost rows since ([`read_incomplete_captures`]).
 
 use crate::document::{MAX_JSON, read_text};
+use crate::error::Result;
 use crate::project::Project;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use system::private_file::Durability;
 use system::shared_file;
 
@@ -23,8 +27,38 @@ pub(crate) struct CapturedCache {
     documents: BTreeMap<String, String>,
     /// The last snapshot's hash.
     snapshot: Option<String>,
+    /// Whether the queue lacks what was captured into another one, or before it lost rows.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    incomplete: bool,
     #[serde(skip)]
     path: PathBuf,
+}
+
+/// Missions of a project that this checkout captured for `scope` into another queue DB than the one with this key, or
+/// before that one lost rows, and whose history was not captured again.
+///
+/// # Errors
+/// When the missions cannot be listed.
+pub fn read_incomplete_captures(
+    project: &Project,
+    scope: &contract::Scope,
+    queue_id: Option<&str>,
+) -> Result<Vec<String>> {
+    let lacks = |slug: &String| {
+        read_cache(&cache_path(project, slug, scope)).is_some_and(|cache| cache.lacks_rows_of(queue_id))
+    };
+    Ok(project.mission_names()?.into_iter().filter(lacks).collect())
+}
+
+fn cache_path(project: &Project, mission_slug: &str, scope: &contract::Scope) -> PathBuf {
+    let hash = scope.hash();
+    let name = format!("{mission_slug}.{}.captured.json", hash.get(..16).unwrap_or(&hash));
+    project.lock_path(mission_slug).with_file_name(name)
+}
+
+fn read_cache(path: &Path) -> Option<CapturedCache> {
+    let text = read_text(path, MAX_JSON).ok().flatten()?;
+    serde_json::from_str(&text).ok()
 }
 
 impl CapturedCache {
@@ -36,15 +70,26 @@ impl CapturedCache {
         queue_id: &str,
         namespace: &str,
     ) -> Self {
-        let hash = scope.hash();
-        let name = format!("{mission_slug}.{}.captured.json", hash.get(..16).unwrap_or(&hash));
-        let path = project.lock_path(mission_slug).with_file_name(name);
-        let read = read_text(&path, MAX_JSON).ok().flatten();
-        let known: Option<Self> = read.and_then(|text| serde_json::from_str(&text).ok());
+        let path = cache_path(project, mission_slug, scope);
+        let known = read_cache(&path);
+        let incomplete = known.as_ref().is_some_and(|cache| cache.lacks_rows_of(Some(queue_id)));
         match known.filter(|cache| cache.queue_id == queue_id && cache.namespace == namespace) {
             Some(cache) => Self { path, ..cache },
-            None => Self { queue_id: queue_id.into(), namespace: namespace.into(), path, ..Self::default() },
+            None => {
+                let (queue_id, namespace) = (queue_id.to_owned(), namespace.to_owned());
+                Self { queue_id, namespace, incomplete, path, ..Self::default() }
+            }
         }
+    }
+
+    /// Whether rows that were captured are not in the queue DB with this key.
+    fn lacks_rows_of(&self, queue_id: Option<&str>) -> bool {
+        self.incomplete || queue_id != Some(&self.queue_id)
+    }
+
+    /// Records that the whole mission is captured.
+    pub(crate) fn complete(&mut self) {
+        self.incomplete = false;
     }
 
     /// Whether the document at `path` was captured with this hash last.

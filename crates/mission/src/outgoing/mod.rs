@@ -20,6 +20,7 @@ pub mod payload;
 pub mod table;
 
 pub(crate) use captured_cache::CapturedCache;
+pub use captured_cache::read_incomplete_captures;
 pub(crate) use dossier::{Documents, plan_dossier_rows};
 pub(crate) use envelope::{Origin, Stamp, draft_to_row};
 

@@ -21,7 +21,7 @@ pub(crate) use witness::WriteEvidence;
 
 use crate::busy_timeout;
 use crate::consent::RowOrigin;
-use crate::cure::CAPTURE_EPOCH;
+use crate::cure::{CAPTURE_EPOCH, capture_key};
 use crate::error::QueueError;
 use crate::fault_point::{FaultPoint, reached};
 use crate::row::{Kind, NewRow};
@@ -123,8 +123,7 @@ impl Writer {
     /// that was salvaged in part), because the documents must then be captured again.
     pub fn capture_key(&mut self) -> Result<String, QueueError> {
         let epoch = self.store.read("read", |tx| Ok(meta(tx, CAPTURE_EPOCH)?))?;
-        let id = self.store.queue_id();
-        Ok(epoch.map_or_else(|| id.to_owned(), |epoch| format!("{id}-{epoch}")))
+        Ok(capture_key(self.store.queue_id(), epoch.as_deref()))
     }
 
     /// The documents of a mission whose bodies the server refuses without an index event that is not in this

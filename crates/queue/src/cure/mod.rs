@@ -11,7 +11,7 @@ pub use migrate::{
     StoreSelection, observe_left_behind, observe_owner,
 };
 pub(crate) use migrate::{is_accounted_for, rows_of_its_own};
-pub(crate) use resend::{CAPTURE_EPOCH, begin_capture_epoch};
+pub(crate) use resend::{CAPTURE_EPOCH, begin_capture_epoch, capture_key};
 pub use resend::{Resend, ResendReport, ResendSelection};
 pub use unpark::{StillParked, Unparked};
 

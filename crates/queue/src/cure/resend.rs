@@ -61,6 +61,11 @@ pub struct ResendReport {
 /// salvage). The caches of captured documents are bound to it, so a new epoch empties them.
 pub(crate) const CAPTURE_EPOCH: &str = "capture_epoch";
 
+/// Key of the caches of captured documents for the queue DB `queue_id`.
+pub(crate) fn capture_key(queue_id: &str, epoch: Option<&str>) -> String {
+    epoch.map_or_else(|| queue_id.to_owned(), |epoch| format!("{queue_id}-{epoch}"))
+}
+
 /// Starts a new epoch. It is at least the current time in seconds, so a number lost with a damaged page is not
 /// reused.
 pub(crate) fn begin_capture_epoch(tx: &Transaction<'_>) -> Result<(), Abort> {

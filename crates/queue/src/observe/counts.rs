@@ -4,6 +4,7 @@ use super::active::{FileMeta, check_version, read_meta};
 use super::attempt::{DaemonDelivery, LastAttempt};
 use super::reader::read_only;
 use crate::consent::{ConsentView, HeldRows, Hold, HoldReason, RowOrigin};
+use crate::cure::{CAPTURE_EPOCH, capture_key};
 use crate::error::ObserveError;
 use crate::file::Role;
 use crate::foreign_rows;
@@ -61,6 +62,10 @@ pub struct QueueCounts {
     pub pause: Option<Pause>,
     /// The warning that the server no longer has rows that it acknowledged.
     pub rewound: Option<Rewound>,
+    /// Key under which documents and history are captured now; none for a file without one. See
+    /// [`crate::Writer::capture_key`].
+    #[serde(skip)]
+    pub capture_key: Option<String>,
     /// Bodies that wait for an event that is not in this queue, by mission.
     #[serde(skip)]
     pub unindexed: Vec<Unindexed>,
@@ -117,6 +122,9 @@ pub(super) fn counts(
         bodies: count(conn, "SELECT COUNT(*) FROM body_upload_queue")?,
         last_delivery: meta.get(LAST_DELIVERY).and_then(|text| text.parse().ok()),
         pause: pause_of(meta),
+        capture_key: meta
+            .get("queue_id")
+            .map(|id| capture_key(id, meta.get(CAPTURE_EPOCH).map(String::as_str))),
         rewound: meta.get(rewound::KEY).and_then(|text| Rewound::parse(text)),
         last_attempt: meta.get(LastAttempt::KEY).and_then(|text| LastAttempt::parse(text)),
         daemon_delivery: meta.get(DaemonDelivery::KEY).and_then(|text| DaemonDelivery::parse(text)),

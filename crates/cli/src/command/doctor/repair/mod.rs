@@ -338,6 +338,7 @@ const GAPS: &str = "  \
 const BRING_BACK: &str = "\
 to capture again what the missions of a project still hold, run in that project (it shows a preview):
   spec-kitty sync capture --history MISSION
+`spec-kitty sync doctor` names the missions that were captured there
 ";
 
 /// `<saved> of <held>`, for events and for bodies.
