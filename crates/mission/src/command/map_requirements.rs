@@ -21,6 +21,7 @@ use crate::work_package::{is_wp_id, read_wp_files};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 /// Actor of the rows that this command writes.
 const ACTOR: &str = "spec-kitty agent tasks map-requirements";
@@ -156,23 +157,8 @@ pub fn plan(
     for path in read_wp_files(&mission.path)? {
         files.extend(read_work_package(&path)?.map(|wp| (wp.id.clone(), wp)));
     }
-    let absent: Vec<_> = mappings.keys().filter(|id| !files.contains_key(*id)).collect();
-    if let Some(first) = absent.first() {
-        return Err(MissionError::invalid(
-            ErrorCode::WorkPackageNotFound,
-            format!("no work package {first} in {}", mission.slug),
-            &json!({ "mission_slug": mission.slug, "unknown_wps": absent }),
-        ));
-    }
-    let unknown: BTreeSet<_> =
-        mappings.values().flatten().filter(|id| !known.declared.contains(id)).collect();
-    if let Some(first) = unknown.first() {
-        return Err(MissionError::invalid(
-            ErrorCode::RequirementUndeclared,
-            format!("{} declares no {first}", contract::text::path(&spec_file)),
-            &json!({ "unknown_refs": unknown, "parsed_spec_ids": known.declared }),
-        ));
-    }
+    check_packages(&mission.slug, &mappings, &files)?;
+    check_declared(&spec_file, &mappings, &known.declared)?;
     let log = read_mission_log(project, &mission)?;
     let dialect = mission.dialect(&log);
     let mut change = Change::of(mission, log);
@@ -214,23 +200,11 @@ pub fn plan(
         })])?;
         change.refresh_status()?;
     }
-    let functional: Vec<&String> = known.declared.iter().filter(|id| is_functional(id)).collect();
-    let covered: BTreeSet<&String> = totals.values().flatten().collect();
-    let open: Vec<String> =
-        functional.iter().filter(|id| !covered.contains(**id)).map(|id| (*id).clone()).collect();
-    let stale = |(id, refs): (&String, &BTreeSet<String>)| {
-        let stale: Vec<_> = refs.iter().filter(|id| !known.declared.contains(id)).cloned().collect();
-        (!stale.is_empty()).then(|| format!("{id}: spec.md does not declare {}", stale.join(", ")))
-    };
     let outcome = Mapped {
         result: "success",
         mission_slug: change.mission.slug.clone(),
-        warnings: totals.iter().filter_map(stale).collect(),
-        coverage: Coverage {
-            total_functional: functional.len(),
-            mapped_functional: functional.len() - open.len(),
-            unmapped_functional: open,
-        },
+        warnings: undeclared_references(&totals, &known.declared),
+        coverage: coverage(&totals, &known.declared),
         total_mappings: totals.into_iter().filter(|(_, refs)| !refs.is_empty()).collect(),
         committed: false,
         commit_sha: None,
@@ -246,6 +220,49 @@ pub fn plan(
         change.commit = Some((written, format!("chore: Map requirements for {}", ids.join(", "))));
     }
     Ok(Planned { request: request.clone(), change: Some(change), outcome, plan })
+}
+
+/// Each mapped work package must have its file.
+fn check_packages(mission: &str, mappings: &Mappings, files: &BTreeMap<String, WorkPackage>) -> Result<()> {
+    let absent: Vec<_> = mappings.keys().filter(|id| !files.contains_key(*id)).collect();
+    let Some(first) = absent.first() else { return Ok(()) };
+    Err(MissionError::invalid(
+        ErrorCode::WorkPackageNotFound,
+        format!("no work package {first} in {mission}"),
+        &json!({ "mission_slug": mission, "unknown_wps": absent }),
+    ))
+}
+
+/// Each mapped requirement must be declared by the spec.
+fn check_declared(spec: &Path, mappings: &Mappings, declared: &[String]) -> Result<()> {
+    let unknown: BTreeSet<_> = mappings.values().flatten().filter(|id| !declared.contains(id)).collect();
+    let Some(first) = unknown.first() else { return Ok(()) };
+    Err(MissionError::invalid(
+        ErrorCode::RequirementUndeclared,
+        format!("{} declares no {first}", contract::text::path(spec)),
+        &json!({ "unknown_refs": unknown, "parsed_spec_ids": declared }),
+    ))
+}
+
+/// How many of the functional requirements have a work package.
+fn coverage(mapped: &Mappings, declared: &[String]) -> Coverage {
+    let covered: BTreeSet<&String> = mapped.values().flatten().collect();
+    let (mapped, unmapped): (Vec<&String>, Vec<&String>) =
+        declared.iter().filter(|id| is_functional(id)).partition(|id| covered.contains(id));
+    Coverage {
+        total_functional: mapped.len() + unmapped.len(),
+        mapped_functional: mapped.len(),
+        unmapped_functional: unmapped.into_iter().cloned().collect(),
+    }
+}
+
+/// A warning for each work package that refers to requirements that the spec does not declare.
+fn undeclared_references(mapped: &Mappings, declared: &[String]) -> Vec<String> {
+    let stale = |(id, refs): (&String, &BTreeSet<String>)| {
+        let stale: Vec<_> = refs.iter().filter(|id| !declared.contains(id)).cloned().collect();
+        (!stale.is_empty()).then(|| format!("{id}: spec.md does not declare {}", stale.join(", ")))
+    };
+    mapped.iter().filter_map(stale).collect()
 }
 
 /// Judges tickets by themselves.

@@ -17,10 +17,11 @@ use crate::git::last_commit_beyond;
 use crate::instant::Instant;
 use crate::lane::Lane;
 use crate::meta::MissionNumber;
-use crate::mission_log::LogReader;
+use crate::mission_log::{LogReader, MissionLog};
 use crate::ownership::WorkKind;
 use crate::ownership::infer::infer_kind;
 use crate::project::Project;
+use crate::snapshot::Snapshot;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::path::Path;
@@ -176,27 +177,8 @@ pub fn look(project: &Project, mission: Option<&str>, stale_after: u64, clock: &
         warnings.push(chain(&error));
         TaskBoardConfig::default()
     });
-    let stalled_wps =
-        board.work_packages.iter().filter(|card| card.lane == Lane::InReview).filter_map(|card| {
-            let moves = log.moves().iter().filter(|row| *row.wp_id == *card.work_package_id);
-            let age = now.ahead_of(moves.filter_map(|row| row.instant).max()?).as_secs() / 60;
-            (age > config.stalled_after).then(|| StalledReview {
-                wp_id: card.work_package_id.clone(),
-                age_minutes: age,
-                threshold_minutes: config.stalled_after,
-            })
-        });
-    let stalled_wps = stalled_wps.collect();
-    let judged = |card: &&Card| card.lane == Lane::Approved || card.lane == Lane::Done;
-    let stale_verdicts = board.work_packages.iter().filter(judged).filter_map(|card| {
-        let review = snapshot.slot(&card.work_package_id, "review_result")?;
-        (review["verdict"] == "changes_requested").then(|| StaleVerdict {
-            wp_id: card.work_package_id.clone(),
-            artifact: review["reference"].as_str().map(str::to_owned),
-            verdict: "rejected",
-        })
-    });
-    let stale_verdicts = stale_verdicts.collect();
+    let stalled_wps = stalled_reviews(&board, &log, now, config.stalled_after);
+    let stale_verdicts = stale_verdicts(&board, &snapshot);
     let filed = board.work_packages.iter().filter_map(|card| Some((card, Path::new(card.path.as_deref()?))));
     let work_packages: Vec<TaskCard> = filed
         .map(|(card, path)| {
@@ -245,6 +227,35 @@ pub fn look(project: &Project, mission: Option<&str>, stale_after: u64, clock: &
         work_packages,
         board,
     })
+}
+
+/// Work packages in review whose last move is older than `threshold` minutes.
+fn stalled_reviews(board: &Board, log: &MissionLog, now: Instant, threshold: u64) -> Vec<StalledReview> {
+    let in_review = board.work_packages.iter().filter(|card| card.lane == Lane::InReview);
+    let stalled = in_review.filter_map(|card| {
+        let moves = log.moves().iter().filter(|row| *row.wp_id == *card.work_package_id);
+        let age = now.ahead_of(moves.filter_map(|row| row.instant).max()?).as_secs() / 60;
+        (age > threshold).then(|| StalledReview {
+            wp_id: card.work_package_id.clone(),
+            age_minutes: age,
+            threshold_minutes: threshold,
+        })
+    });
+    stalled.collect()
+}
+
+/// Approved and finished work packages whose last review asks for changes.
+fn stale_verdicts(board: &Board, snapshot: &Snapshot) -> Vec<StaleVerdict> {
+    let is_judged = |card: &&Card| card.lane == Lane::Approved || card.lane == Lane::Done;
+    let stale = board.work_packages.iter().filter(is_judged).filter_map(|card| {
+        let review = snapshot.slot(&card.work_package_id, "review_result")?;
+        (review["verdict"] == "changes_requested").then(|| StaleVerdict {
+            wp_id: card.work_package_id.clone(),
+            artifact: review["reference"].as_str().map(str::to_owned),
+            verdict: "rejected",
+        })
+    });
+    stale.collect()
 }
 
 /// `part` of `whole` in a hundred, with one decimal.
