@@ -117,6 +117,8 @@ fn redacted(world: &World, text: &str) -> String {
     let text = replaced(text.to_owned(), world.user_home(), "[HOME]");
     let text = replaced(text, world.work(), "[WORK]");
     let text = replaced(text, world.binary(), "[PROGRAM]");
+    // A program that was built outside of the checkout has its own directory as source path.
+    let text = replaced(text, world.binary().parent().unwrap(), "[CHECKOUT]");
     let text = replaced(text, &workspace(), "[CHECKOUT]");
     text.replace(env!("CARGO_PKG_VERSION"), "[VERSION]")
 }
