@@ -12,15 +12,16 @@ use crate::verb::{Args, Class, CliError, CommandContext, ExitCode, Render, Repor
 use contract::text::printable;
 use contract::{FailureName, FaultCode, Remedy};
 use delivery::drain::{
-    DrainError, DrainOptions, DrainProgress, DrainReport, RowTally, drain, failure_report,
+    BodiesWaiting, DrainError, DrainOptions, DrainProgress, DrainReport, Failure, RowTally, drain,
+    failure_report,
 };
 use gate::{EgressPermit, Policy};
 use preflight::observer::Observation;
 use preflight::status::{Warning, rewound_text, unindexed_warnings};
 use preflight::{Boundary, Elsewhere, PreflightError, consent_of};
-use queue::{DaemonDelivery, MigrationReport, QueueCounts};
+use queue::{DaemonDelivery, HeldRows, MigrationReport, QueueCounts};
 use serde::Serialize;
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 use std::io::Write as _;
 use std::path::Path;
 use std::path::PathBuf;
@@ -257,91 +258,113 @@ impl Delivery {
 
 impl Render for Delivery {
     fn text(&self) -> String {
-        let mut out = String::new();
+        let mut lines = Lines::default();
         if let Some(migration) = &self.migrated {
-            out.push_str(&migration_text::describe(migration));
+            lines.0.push_str(&migration_text::describe(migration));
         }
         let report = &self.report;
+        lines.tallies(report);
+        lines.held(&report.held);
+        lines.stopped(report);
+        lines.failures(&report.failures);
+        if let Some(BodiesWaiting { bodies, next_attempt_at }) = report.waiting {
+            lines.line("waiting", format_args!("{}; next attempt at {next_attempt_at}", rows(0, bodies)));
+        }
+        if lines.0.is_empty() {
+            lines.0.push_str("nothing waits\n");
+        }
+        if let Some(RecentDelivery { seconds_ago, events, bodies, .. }) = self.daemon_delivery {
+            let delivered = rows(events, bodies);
+            lines.line("daemon", format_args!("delivered {delivered} {seconds_ago} s ago"));
+        }
+        if let Some(server) = report.server {
+            lines.line("server", server.replace('_', " "));
+        }
+        lines.rows("remaining", (report.remaining.events, report.remaining.bodies), "");
+        if let Some(rewound) = &report.server_rewound {
+            lines.line("warning", rewound_text(rewound));
+            lines.remedy(&Remedy::ResendMissing);
+        }
+        for warning in &self.warnings {
+            lines.line("warning", printable(&warning.text));
+            lines.remedy(&warning.remedy);
+        }
+        lines.0.push_str(&elsewhere::describe(&self.elsewhere));
+        lines.0
+    }
+}
+
+/// Lines of the report: a label, and under a line its remedy.
+#[derive(Default)]
+struct Lines(String);
+
+impl Lines {
+    fn line(&mut self, label: &str, text: impl Display) {
+        let _ = writeln!(self.0, "{label:<10}: {text}");
+    }
+
+    fn rows(&mut self, label: &str, (events, bodies): (u64, u64), tail: &str) {
+        if events + bodies > 0 {
+            self.line(label, format_args!("{}{tail}", rows(events, bodies)));
+        }
+    }
+
+    fn remedy(&mut self, remedy: &Remedy) {
+        let _ = writeln!(self.0, "            {}", printable(&remedy.hint()));
+    }
+
+    fn tallies(&mut self, report: &DrainReport) {
         let sum = |pick: fn(&RowTally) -> u64| (pick(&report.events), pick(&report.bodies));
-        let line = |out: &mut String, label: &str, (events, bodies): (u64, u64), tail: &str| {
-            if events + bodies > 0 {
-                let _ = writeln!(out, "{label:<10}: {}{tail}", rows(events, bodies));
-            }
-        };
         let to = format!(" to {}", printable(&report.server_url));
-        line(&mut out, "delivered", sum(|tally| tally.delivered), &to);
-        line(&mut out, "duplicate", sum(|tally| tally.duplicate), ": the server had them");
-        line(&mut out, "parked", sum(|tally| tally.parked), ": refused, kept here with the reason");
-        line(&mut out, "kept", sum(|tally| tally.kept), ": not accepted; sent again later");
+        self.rows("delivered", sum(|tally| tally.delivered), &to);
+        self.rows("duplicate", sum(|tally| tally.duplicate), ": the server had them");
+        self.rows("parked", sum(|tally| tally.parked), ": refused, kept here with the reason");
+        self.rows("kept", sum(|tally| tally.kept), ": not accepted; sent again later");
         if report.settled_before > 0 {
-            let _ = writeln!(out, "settled   : {} rows that were delivered before", report.settled_before);
+            self.line("settled", format_args!("{} rows that were delivered before", report.settled_before));
         }
-        for held in report.held.iter().take(PROJECTS_SHOWN) {
+    }
+
+    fn held(&mut self, held: &[HeldRows]) {
+        for held in held.iter().take(PROJECTS_SHOWN) {
             let name = project_name(held.repo_slug.as_deref(), held.project_uuid.as_deref());
+            self.line("held", format_args!("{} of {name}", rows(held.events, held.bodies)));
             let project = held.project_uuid.clone().unwrap_or_else(|| "none".to_owned());
-            let _ = writeln!(out, "held      : {} of {name}", rows(held.events, held.bodies));
-            let _ = writeln!(out, "            {}", Remedy::OptIn { project }.hint());
+            self.remedy(&Remedy::OptIn { project });
         }
-        if let Some(more) = more_projects(report.held.len(), "spec-kitty sync status --json") {
-            let _ = writeln!(out, "held      : {more}\n            {}", Remedy::OptInAllHeld.hint());
+        if let Some(more) = more_projects(held.len(), "spec-kitty sync status --json") {
+            self.line("held", more);
+            self.remedy(&Remedy::OptInAllHeld);
         }
+    }
+
+    fn stopped(&mut self, report: &DrainReport) {
         for stopped in report.stopped_projects.iter().take(PROJECTS_SHOWN) {
             let name = project_name(stopped.repo_slug.as_deref(), stopped.project_uuid.as_deref());
-            let _ = writeln!(out, "stopped   : {name}: {}", printable(&stopped.detail));
-            if let Some(remedy) = &stopped.remedy {
-                let _ = writeln!(out, "            {}", printable(&remedy.hint()));
-            }
+            self.line("stopped", format_args!("{name}: {}", printable(&stopped.detail)));
+            stopped.remedy.iter().for_each(|remedy| self.remedy(remedy));
         }
         if let Some(more) = more_projects(report.stopped_projects.len(), "spec-kitty sync now --report FILE")
         {
-            let _ = writeln!(out, "stopped   : {more}");
+            self.line("stopped", more);
         }
         if let Some(stopped) = &report.stopped {
-            let _ = writeln!(out, "stopped   : {}", printable(&stopped.detail));
-            if let Some(remedy) = &stopped.remedy {
-                let _ = writeln!(out, "            {}", printable(&remedy.hint()));
-            }
+            self.line("stopped", printable(&stopped.detail));
+            stopped.remedy.iter().for_each(|remedy| self.remedy(remedy));
         }
-        for failure in report.failures.iter().take(FAILURES_SHOWN) {
+    }
+
+    fn failures(&mut self, failures: &[Failure]) {
+        for failure in failures.iter().take(FAILURES_SHOWN) {
             let mission = failure.mission_slug.as_ref().map(|slug| format!(" of {slug}")).unwrap_or_default();
             let category = Some(failure.category).filter(|category| *category != "unknown");
             let category = category.map(|category| format!(" ({category})")).unwrap_or_default();
             let line = format!("  {}{mission}{category}: {}", failure.event_id, failure.error);
-            let _ = writeln!(out, "{}", printable(&line));
+            let _ = writeln!(self.0, "{}", printable(&line));
         }
-        if report.failures.len() > FAILURES_SHOWN {
-            let _ = writeln!(
-                out,
-                "  ... and {} more; --report FILE lists them",
-                report.failures.len() - FAILURES_SHOWN
-            );
+        if let Some(more) = failures.len().checked_sub(FAILURES_SHOWN).filter(|more| *more > 0) {
+            let _ = writeln!(self.0, "  ... and {more} more; --report FILE lists them");
         }
-        let warning = report.server_rewound.as_ref().map(rewound_text);
-        if let Some(delivery::drain::BodiesWaiting { bodies, next_attempt_at }) = report.waiting {
-            let _ = writeln!(out, "waiting   : {}; next attempt at {next_attempt_at}", rows(0, bodies));
-        }
-        if out.is_empty() {
-            out.push_str("nothing waits\n");
-        }
-        if let Some(RecentDelivery { seconds_ago, events, bodies, .. }) = self.daemon_delivery {
-            let delivered = rows(events, bodies);
-            let _ = writeln!(out, "daemon    : delivered {delivered} {seconds_ago} s ago");
-        }
-        if let Some(server) = report.server {
-            let _ = writeln!(out, "server    : {}", server.replace('_', " "));
-        }
-        let remaining = report.remaining;
-        line(&mut out, "remaining", (remaining.events, remaining.bodies), "");
-        if let Some(warning) = warning {
-            let _ = writeln!(out, "warning   : {warning}");
-            let _ = writeln!(out, "            {}", Remedy::ResendMissing.hint());
-        }
-        for warning in &self.warnings {
-            let _ = writeln!(out, "warning   : {}", printable(&warning.text));
-            let _ = writeln!(out, "            {}", printable(&warning.remedy.hint()));
-        }
-        out.push_str(&elsewhere::describe(&self.elsewhere));
-        out
     }
 }
 
