@@ -173,6 +173,7 @@ pub fn plan(project: &Project, request: &CreateRequest, cwd: &Path, clock: &Cloc
     let project = &project;
     let created = describe(project, request, clock)?;
     let directory = project.missions().join(&created.mission_slug);
+    check_absent(&directory)?;
     let meta_file = directory.join(meta::FILE);
     let meta = Meta::create(
         meta_file.clone(),
@@ -221,6 +222,18 @@ pub fn plan(project: &Project, request: &CreateRequest, cwd: &Path, clock: &Cloc
     }
     change.commit = Some((vec![meta_file], format!("Add meta for feature {}", created.mission_slug)));
     Ok(CreationPlan { change, created, project: project.clone() })
+}
+
+/// The name has the first eight characters of the id, which are the same for a quarter of a second: a command that is
+/// given twice at once may have the same name twice.
+fn check_absent(directory: &Path) -> Result<()> {
+    match directory.symlink_metadata() {
+        Ok(_) => {
+            let problem = format!("{} exists already", contract::text::path(directory));
+            Err(MissionError::rule(ErrorCode::MissionExists, problem))
+        }
+        Err(_) => Ok(()),
+    }
 }
 
 /// The project as it is on the branch of the request, and how to get there.
@@ -321,6 +334,8 @@ impl CreationPlan {
         let project = &project;
         change.check_git(project)?;
         let mut lock = lock_mission(project, &change.mission.slug)?;
+        // Another process may have created it meanwhile.
+        check_absent(&change.mission.path)?;
         let carried = change.carry_out(&lock, project, outgoing, clock);
         if carried.is_err() {
             // No process waits for the lock of a mission that does not exist.

@@ -32,7 +32,7 @@ fn tick(world: &World, slug: &str) -> Result<mark_status::Marking> {
 fn concurrent_commit_becomes_the_parent() {
     let world = World::new();
     hook(&world, "post-index-change", THEIRS);
-    let created = world.create("demo");
+    let created = world.create("other");
     assert_eq!(world.git(["show", "HEAD:theirs.txt"]), "theirs\n");
     let meta = format!("HEAD:kitty-specs/{}/meta.json", created.mission_slug);
     assert!(!world.git(["show", &meta]).is_empty());

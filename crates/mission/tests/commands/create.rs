@@ -1,4 +1,5 @@
 use super::world::World;
+use mission::clock::Clock;
 use mission::command::create::{CreateRequest, plan};
 use mission::log::read_log;
 use mission::meta::read_meta;
@@ -25,6 +26,28 @@ fn new_mission_has_identity_log_templates_and_committed_meta() {
     let committed = world.git(["show", "--name-only", "--format=", "HEAD"]);
     assert_eq!(committed.trim(), format!("kitty-specs/{slug}/meta.json"));
     assert_eq!(created.commit_hash.as_deref(), Some(world.git(["rev-parse", "HEAD"]).trim()));
+}
+
+#[test]
+fn mission_of_the_same_name_and_instant_is_refused() {
+    let world = World::new();
+    let (project, clock) = (world.project(), Clock::fixed_at("2026-11-30T12:00:00.1Z".parse().unwrap()));
+    let planned = |slug: &str| {
+        let request = CreateRequest { slug: slug.into(), ..Default::default() };
+        plan(&project, &request, &world.root, &clock)
+    };
+    // The second is planned before the first is written, the third after it.
+    let (first, second) = (planned("demo").unwrap(), planned("demo").unwrap());
+    let created = first.apply(None, &clock).unwrap();
+    let meta = std::fs::read(&created.meta_file).unwrap();
+    let errors = [second.apply(None, &clock).err(), planned("demo").err()];
+    for error in errors {
+        let error = error.expect("the directory exists");
+        assert_eq!(error.code().name(), "MISSION_EXISTS");
+        assert!(error.to_string().contains(&created.feature_dir), "{error}");
+    }
+    assert_eq!(std::fs::read(&created.meta_file).unwrap(), meta);
+    planned("other").unwrap().apply(None, &clock).unwrap();
 }
 
 #[test]

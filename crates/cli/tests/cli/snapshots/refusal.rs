@@ -17,7 +17,7 @@ fn refusal_of_each_gate_name() {
         let lines = [
             "sync status --check",
             "agent mission create tea-timer",
-            "agent mission create tea-timer --json",
+            "agent mission create egg-timer --json",
         ];
         let printed: Vec<String> = lines.iter().map(|line| shown(&scene.world, line)).collect();
         compare(&file, &printed.join("\n"));
