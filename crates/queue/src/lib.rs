@@ -113,6 +113,7 @@ mod schema;
 mod sent;
 mod store;
 mod stored_event;
+mod table_walk;
 mod unindexed;
 mod waiting;
 

@@ -7,7 +7,6 @@
 
 mod reconcile;
 mod salvage;
-mod walk;
 
 pub use salvage::{Salvaged, salvage};
 

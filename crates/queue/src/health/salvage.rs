@@ -7,12 +7,12 @@
 
 use super::QueueFile;
 use super::reconcile::{finish, forget_lost, reconcile};
-use super::walk::{walk_both_ends, walk_rowids};
 use crate::cure::begin_capture_epoch;
 use crate::error::QueueError;
 use crate::file::{self, Role};
 use crate::legacy::{LegacyTable, are_claims};
 use crate::store::{Abort, connect, sql_error};
+use crate::table_walk::{quoted, walk_both_ends, walk_rowids};
 use crate::{busy_timeout, schema};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row, Transaction, params_from_iter};
@@ -217,8 +217,8 @@ fn copy_rows(
 }
 
 /// One table of the damaged file.
-pub(super) struct SalvagedTable {
-    pub(super) name: String,
+struct SalvagedTable {
+    name: String,
     sql: String,
     /// Whether its rows have rowids.
     rowids: bool,
@@ -335,11 +335,6 @@ fn is_text(value: &ValueRef<'_>) -> bool {
     }
 }
 
-/// The name as SQL spells any name.
-pub(super) fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
 /// False when some row could not be read.
 fn copy_table(
     damaged: &Connection,
@@ -387,8 +382,8 @@ fn copy_table(
         Ok(())
     };
     let whole = match table.rowids {
-        true => walk_rowids(damaged, table, &mut put)?,
-        false => walk_both_ends(damaged, table, &mut put)?,
+        true => walk_rowids(damaged, &table.name, &mut put)?,
+        false => walk_both_ends(damaged, &table.name, &mut put)?,
     };
     salvaged.gaps |= !whole;
     salvaged.left += left;

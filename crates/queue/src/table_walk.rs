@@ -1,19 +1,14 @@
 //! Every readable row of a table of a damaged file.
 
-use super::salvage::{SalvagedTable, quoted};
 use crate::store::Abort;
 use rusqlite::{Connection, Row};
 
 /// Takes a row whose columns, from 1 on, are those of its table.
-pub(super) type Put<'p> = dyn FnMut(&Row<'_>) -> Result<(), Abort> + 'p;
+pub(crate) type Put<'p> = dyn FnMut(&Row<'_>) -> Result<(), Abort> + 'p;
 
 /// Shows every readable row of a table; false when some could not be read.
-pub(super) fn walk_rowids(
-    damaged: &Connection,
-    table: &SalvagedTable,
-    put: &mut Put<'_>,
-) -> Result<bool, Abort> {
-    let name = quoted(&table.name);
+pub(crate) fn walk_rowids(damaged: &Connection, table: &str, put: &mut Put<'_>) -> Result<bool, Abort> {
+    let name = quoted(table);
     let all = format!("SELECT rowid, * FROM {name} NOT INDEXED WHERE rowid >= ?1 ORDER BY rowid");
     let mut beyond = Beyond {
         damaged,
@@ -115,12 +110,12 @@ fn most_steps(damaged: &Connection) -> u64 {
 }
 
 /// The largest rowid, from the table's own end or from SQLite's counter.
-fn last_rowid(damaged: &Connection, table: &SalvagedTable) -> Option<i64> {
-    let name = quoted(&table.name);
+fn last_rowid(damaged: &Connection, table: &str) -> Option<i64> {
+    let name = quoted(table);
     let end = format!("SELECT rowid FROM {name} NOT INDEXED ORDER BY rowid DESC LIMIT 1");
     let by_end = damaged.query_row(&end, [], |row| row.get::<_, i64>(0)).ok();
     let counter = "SELECT seq FROM sqlite_sequence WHERE name = ?1";
-    let by_counter = damaged.query_row(counter, [&table.name], |row| row.get::<_, i64>(0)).ok();
+    let by_counter = damaged.query_row(counter, [table], |row| row.get::<_, i64>(0)).ok();
     by_end.max(by_counter)
 }
 
@@ -139,22 +134,23 @@ fn show(damaged: &Connection, sql: &str, parameter: i64, visit: &mut Put<'_>) ->
 
 /// The same for a table without rowids: from its first row on, and from its last row back. The walks do
 /// not meet: between them lies what cannot be read.
-pub(super) fn walk_both_ends(
-    damaged: &Connection,
-    table: &SalvagedTable,
-    put: &mut Put<'_>,
-) -> Result<bool, Abort> {
+pub(crate) fn walk_both_ends(damaged: &Connection, table: &str, put: &mut Put<'_>) -> Result<bool, Abort> {
     let keys: Vec<String> = damaged
         .prepare("SELECT name FROM pragma_table_info(?1) WHERE pk > 0 ORDER BY pk")
-        .and_then(|mut select| select.query_map([&table.name], |row| row.get(0))?.collect())
+        .and_then(|mut select| select.query_map([table], |row| row.get(0))?.collect())
         .unwrap_or_default();
     let sql = |way: &str| {
         let order: Vec<_> = keys.iter().map(|key| format!("{} {way}", quoted(key))).collect();
-        format!("SELECT ?1, * FROM {} ORDER BY {}", quoted(&table.name), order.join(", "))
+        format!("SELECT ?1, * FROM {} ORDER BY {}", quoted(table), order.join(", "))
     };
     let whole = show(damaged, &sql("ASC"), 0, put)?;
     if !whole {
         show(damaged, &sql("DESC"), 0, put)?;
     }
     Ok(whole)
+}
+
+/// The name as SQL spells any name.
+pub(crate) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
 }
