@@ -1,49 +1,114 @@
-//! Every readable row of a table of a damaged file.
+//! Walks through a table that may be damaged, to every row that can be read.
 
 use crate::store::Abort;
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, ErrorCode, Row};
+use std::fmt;
+use std::ops::ControlFlow;
 
-/// Takes a row whose columns, from 1 on, are those of its table.
-pub(crate) type Put<'p> = dyn FnMut(&Row<'_>) -> Result<(), Abort> + 'p;
+/// Takes a row: its rowid, then the columns that were asked for. A break pauses the walk behind this row.
+pub(crate) type Visit<'v> = dyn FnMut(&Row<'_>) -> Result<ControlFlow<()>, Abort> + 'v;
 
-/// Shows every readable row of a table; false when some could not be read.
-pub(crate) fn walk_rowids(damaged: &Connection, table: &str, put: &mut Put<'_>) -> Result<bool, Abort> {
-    let name = quoted(table);
-    let all = format!("SELECT rowid, * FROM {name} NOT INDEXED WHERE rowid >= ?1 ORDER BY rowid");
-    let mut beyond = Beyond {
-        damaged,
-        next: format!("{all} LIMIT 1"),
-        last: last_rowid(damaged, table),
-        steps: most_steps(damaged),
-    };
-    let mut from = i64::MIN;
-    let mut whole = true;
-    loop {
-        let mut shown = from;
-        let ended = show(damaged, &all, from, &mut |row| {
-            shown = shown.max(row.get(0)?);
-            put(row)
-        })?;
-        if ended {
-            return Ok(whole);
+/// Place of a walk through a table by rowid, from page to page as SQLite does. Behind an unreadable page it continues
+/// at the next readable rowid.
+#[derive(Clone, Debug)]
+pub(crate) struct RowidWalk {
+    /// The rowid at which the walk continues; none at the end of the table.
+    next: Option<i64>,
+    /// Rowids that may still be tried one by one, in the whole table; none before the first damage.
+    steps: Option<u64>,
+    damage: Option<TableDamage>,
+}
+
+/// Parts of a table that cannot be read.
+#[derive(Clone, Debug)]
+pub(crate) struct TableDamage {
+    gaps: u64,
+    /// The rowid before the first gap; none at the beginning of the table.
+    behind: Option<i64>,
+    /// Error of SQLite at the first gap.
+    error: String,
+}
+
+/// Completes "is damaged in `table` ".
+impl fmt::Display for TableDamage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { gaps, behind, error } = self;
+        match behind {
+            Some(row) => write!(f, "behind row {row}")?,
+            None => f.write_str("at its beginning")?,
         }
-        whole = false;
-        match beyond.resume(shown)? {
-            Some(rowid) => from = rowid,
-            None => return Ok(false),
+        match gaps {
+            0 | 1 => {}
+            2 => f.write_str(" and in 1 more place")?,
+            more => write!(f, " and in {} more places", more - 1)?,
         }
+        write!(f, ": {error}")
+    }
+}
+
+impl RowidWalk {
+    pub(crate) const fn start() -> Self {
+        Self { next: Some(i64::MIN), steps: None, damage: None }
+    }
+
+    pub(crate) const fn has_ended(&self) -> bool {
+        self.next.is_none()
+    }
+
+    pub(crate) fn damage(&self) -> Option<&TableDamage> {
+        self.damage.as_ref()
+    }
+
+    /// Shows the rows from its place on, until `visit` breaks or the table ends.
+    pub(crate) fn advance(
+        &mut self,
+        conn: &Connection,
+        table: &str,
+        columns: &str,
+        visit: &mut Visit<'_>,
+    ) -> Result<(), Abort> {
+        let name = quoted(table);
+        let all = format!("SELECT rowid, {columns} FROM {name} NOT INDEXED WHERE rowid >= ?1 ORDER BY rowid");
+        while let Some(from) = self.next {
+            let mut shown = None;
+            let end = show(conn, &all, from, &mut |row| {
+                shown = Some(row.get(0)?);
+                visit(row)
+            })?;
+            let shown: Option<i64> = shown;
+            match end {
+                End::Reached => self.next = None,
+                End::Paused => {
+                    self.next = shown.and_then(|row| row.checked_add(1));
+                    return Ok(());
+                }
+                End::Unreadable(error) => {
+                    self.note_gap(shown.or_else(|| from.checked_sub(1)), &error);
+                    let steps = self.steps.get_or_insert_with(|| most_steps(conn));
+                    let last = last_rowid(conn, table);
+                    let next = format!("{all} LIMIT 1");
+                    self.next = Beyond { conn, next, last, steps }.resume(shown.unwrap_or(from))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn note_gap(&mut self, behind: Option<i64>, error: &rusqlite::Error) {
+        let damage =
+            self.damage.get_or_insert_with(|| TableDamage { gaps: 0, behind, error: error.to_string() });
+        damage.gaps += 1;
     }
 }
 
 /// The way past pages that cannot be read: an inner page may still lead to leaves that are whole.
-struct Beyond<'d> {
-    damaged: &'d Connection,
+struct Beyond<'w> {
+    conn: &'w Connection,
     /// Reads the first row from a rowid on.
     next: String,
     /// The largest rowid, if known. It may be wrong.
     last: Option<i64>,
-    /// Rowids that may still be tried one by one, in the whole table.
-    steps: u64,
+    steps: &'w mut u64,
 }
 
 impl Beyond<'_> {
@@ -61,8 +126,8 @@ impl Beyond<'_> {
             failing = 0;
         }
         let end = self.last.unwrap_or(failing.saturating_add(GUESS));
-        while failing < end && self.steps > 0 {
-            self.steps -= 1;
+        while failing < end && *self.steps > 0 {
+            *self.steps -= 1;
             failing += 1;
             if self.reads(failing)? {
                 return Ok(Some(failing));
@@ -94,7 +159,8 @@ impl Beyond<'_> {
     }
 
     fn reads(&self, from: i64) -> Result<bool, Abort> {
-        show(self.damaged, &self.next, from, &mut |_| Ok(()))
+        let end = show(self.conn, &self.next, from, &mut |_| Ok(ControlFlow::Continue(())))?;
+        Ok(!matches!(end, End::Unreadable(_)))
     }
 }
 
@@ -102,40 +168,74 @@ impl Beyond<'_> {
 const GUESS: i64 = 100_000;
 
 /// More rows than the file has room for are not looked for.
-fn most_steps(damaged: &Connection) -> u64 {
+fn most_steps(conn: &Connection) -> u64 {
     const ROWS_PER_PAGE: u64 = 512;
     const MOST: u64 = 4_000_000;
-    let pages = damaged.query_row("PRAGMA page_count", [], |row| row.get::<_, i64>(0)).unwrap_or_default();
+    let pages = conn.query_row("PRAGMA page_count", [], |row| row.get::<_, i64>(0)).unwrap_or_default();
     pages.unsigned_abs().saturating_mul(ROWS_PER_PAGE).min(MOST)
 }
 
 /// The largest rowid, from the table's own end or from SQLite's counter.
-fn last_rowid(damaged: &Connection, table: &str) -> Option<i64> {
+fn last_rowid(conn: &Connection, table: &str) -> Option<i64> {
     let name = quoted(table);
     let end = format!("SELECT rowid FROM {name} NOT INDEXED ORDER BY rowid DESC LIMIT 1");
-    let by_end = damaged.query_row(&end, [], |row| row.get::<_, i64>(0)).ok();
+    let by_end = conn.query_row(&end, [], |row| row.get::<_, i64>(0)).ok();
     let counter = "SELECT seq FROM sqlite_sequence WHERE name = ?1";
-    let by_counter = damaged.query_row(counter, [table], |row| row.get::<_, i64>(0)).ok();
+    let by_counter = conn.query_row(counter, [table], |row| row.get::<_, i64>(0)).ok();
     by_end.max(by_counter)
 }
 
-/// Shows the rows of a query until its end, true, or until a page cannot be read, false.
-fn show(damaged: &Connection, sql: &str, parameter: i64, visit: &mut Put<'_>) -> Result<bool, Abort> {
-    let Ok(mut select) = damaged.prepare_cached(sql) else { return Ok(false) };
-    let Ok(mut rows) = select.query([parameter]) else { return Ok(false) };
+enum End {
+    /// The last row was shown.
+    Reached,
+    Paused,
+    Unreadable(rusqlite::Error),
+}
+
+/// Shows the rows of a query.
+fn show(conn: &Connection, sql: &str, parameter: i64, visit: &mut Visit<'_>) -> Result<End, Abort> {
+    let unreadable =
+        |error| if is_damage(&error) { Ok(End::Unreadable(error)) } else { Err(Abort::Sql(error)) };
+    let mut select = match conn.prepare_cached(sql) {
+        Ok(select) => select,
+        Err(error) => return unreadable(error),
+    };
+    let mut rows = match select.query([parameter]) {
+        Ok(rows) => rows,
+        Err(error) => return unreadable(error),
+    };
     loop {
         match rows.next() {
-            Ok(Some(row)) => visit(row)?,
-            Ok(None) => return Ok(true),
-            Err(_) => return Ok(false),
+            Ok(Some(row)) => {
+                if visit(row)?.is_break() {
+                    return Ok(End::Paused);
+                }
+            }
+            Ok(None) => return Ok(End::Reached),
+            Err(error) => return unreadable(error),
         }
     }
 }
 
-/// The same for a table without rowids: from its first row on, and from its last row back. The walks do
-/// not meet: between them lies what cannot be read.
-pub(crate) fn walk_both_ends(damaged: &Connection, table: &str, put: &mut Put<'_>) -> Result<bool, Abort> {
-    let keys: Vec<String> = damaged
+/// Whether an error is about what was read, rather than about access to the file.
+pub(crate) fn is_damage(error: &rusqlite::Error) -> bool {
+    !matches!(
+        error.sqlite_error_code(),
+        Some(
+            ErrorCode::DatabaseBusy
+                | ErrorCode::DatabaseLocked
+                | ErrorCode::ReadOnly
+                | ErrorCode::CannotOpen
+                | ErrorCode::PermissionDenied
+                | ErrorCode::OperationInterrupted
+        )
+    )
+}
+
+/// Walks a table without rowids: from its first row on, and from its last row back. The walks do not meet: between
+/// them lies what cannot be read. False when some row could not be read.
+pub(crate) fn walk_both_ends(conn: &Connection, table: &str, visit: &mut Visit<'_>) -> Result<bool, Abort> {
+    let keys: Vec<String> = conn
         .prepare("SELECT name FROM pragma_table_info(?1) WHERE pk > 0 ORDER BY pk")
         .and_then(|mut select| select.query_map([table], |row| row.get(0))?.collect())
         .unwrap_or_default();
@@ -143,9 +243,9 @@ pub(crate) fn walk_both_ends(damaged: &Connection, table: &str, put: &mut Put<'_
         let order: Vec<_> = keys.iter().map(|key| format!("{} {way}", quoted(key))).collect();
         format!("SELECT ?1, * FROM {} ORDER BY {}", quoted(table), order.join(", "))
     };
-    let whole = show(damaged, &sql("ASC"), 0, put)?;
+    let whole = !matches!(show(conn, &sql("ASC"), 0, visit)?, End::Unreadable(_));
     if !whole {
-        show(damaged, &sql("DESC"), 0, put)?;
+        show(conn, &sql("DESC"), 0, visit)?;
     }
     Ok(whole)
 }

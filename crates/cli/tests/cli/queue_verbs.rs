@@ -150,12 +150,18 @@ fn export_reads_around_a_damaged_table_and_reports_gaps() {
     }
     let bodies = count(&queue, "body_upload_queue");
     drop(queue);
-    spoil_page_with(&path, "filler 40 ");
+    for number in [20, 30, 40] {
+        spoil_page_with(&path, &format!("filler {number} "));
+    }
     let run = world.run(["sync", "export"]).exits(1);
     let rows = lines(&run.stdout);
-    assert!(rows.iter().any(|row| row["event_id"] == "ROW30"), "what lies before the damage");
+    for number in [10, 25, 35, 49] {
+        let id = format!("ROW{number}");
+        assert!(rows.iter().any(|row| row["event_id"] == *id), "{id}: before, between and behind the damage");
+    }
     assert_eq!(rows.iter().filter(|row| row["table"] == "body_upload_queue").count() as u64, bodies);
     assert!(run.stderr.contains("left out: is damaged in `queue` behind row "), "{}", run.stderr);
+    assert!(run.stderr.contains(" and in 2 more places: "), "{}", run.stderr);
 
     let file = world.work().join("rows.jsonl");
     let argv = ["sync", "export", "--output", file.to_str().unwrap(), "--json"];
@@ -167,6 +173,21 @@ fn export_reads_around_a_damaged_table_and_reports_gaps() {
     );
     assert!(done["damage"][0].as_str().unwrap().contains("`queue`"), "{done:#}");
     assert_eq!(lines(&std::fs::read_to_string(&file).unwrap()).len(), rows.len());
+}
+
+#[test]
+fn export_without_a_list_of_tables_names_the_repair() {
+    let (world, _) = with_mission();
+    let path = world.home().scoped_queue(&world.scope());
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[100..4096].fill(0xa5);
+    std::fs::write(&path, bytes).unwrap();
+    let run = world.run(["sync", "export"]).exits(2);
+    assert_eq!(run.stdout, "");
+    assert!(run.stderr.contains("is damaged in its list of tables"), "{}", run.stderr);
+    assert!(run.stderr.contains("spec-kitty doctor repair"), "{}", run.stderr);
+    let _ = world.run(["doctor", "repair"]).exits(0);
+    let _ = world.run(["sync", "export"]).exits(0);
 }
 
 #[test]

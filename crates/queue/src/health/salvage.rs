@@ -11,12 +11,14 @@ use crate::cure::begin_capture_epoch;
 use crate::error::QueueError;
 use crate::file::{self, Role};
 use crate::legacy::{LegacyTable, are_claims};
+use crate::observe::CONFINE_DAMAGE;
 use crate::store::{Abort, connect, sql_error};
-use crate::table_walk::{quoted, walk_both_ends, walk_rowids};
+use crate::table_walk::{RowidWalk, quoted, walk_both_ends};
 use crate::{busy_timeout, schema};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row, Transaction, params_from_iter};
 use serde::Serialize;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 /// Result of salvaging a damaged queue DB.
@@ -291,11 +293,8 @@ fn open_damaged(path: &Path, parameters: &str) -> Option<(Connection, Vec<Salvag
     };
     let flags = access | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_EXRESCODE;
     let conn = Connection::open_with_flags(file::uri(path, parameters), flags).ok()?;
-    // `writable_schema` confines a broken entry of the list of tables to its table.
-    conn.execute_batch(
-        "PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF; PRAGMA writable_schema = ON",
-    )
-    .ok()?;
+    conn.execute_batch(CONFINE_DAMAGE).ok()?;
+    conn.execute_batch("PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF").ok()?;
     let listed: rusqlite::Result<Vec<(String, String)>> = conn
         .prepare(
             "SELECT name, sql FROM sqlite_schema
@@ -363,7 +362,7 @@ fn copy_table(
     };
     let (mut taken, mut left) = (0, 0);
     // Values are passed on as they are: text need not be UTF-8.
-    let mut put = |row: &Row<'_>| -> Result<(), Abort> {
+    let mut put = |row: &Row<'_>| -> Result<ControlFlow<()>, Abort> {
         let values = columns
             .iter()
             .map(|(column, _)| row.get_ref(*column))
@@ -371,7 +370,7 @@ fn copy_table(
         let Some(insert) = insert.as_mut().filter(|_| !table.is_called("meta") || values.iter().all(is_text))
         else {
             left += 1;
-            return Ok(());
+            return Ok(ControlFlow::Continue(()));
         };
         let values = values.into_iter().map(ToSqlOutput::Borrowed);
         match insert.execute(params_from_iter(values)) {
@@ -379,10 +378,14 @@ fn copy_table(
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => left += 1,
             Err(error) => return Err(error.into()),
         }
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     };
     let whole = match table.rowids {
-        true => walk_rowids(damaged, &table.name, &mut put)?,
+        true => {
+            let mut walk = RowidWalk::start();
+            walk.advance(damaged, &table.name, "*", &mut put)?;
+            walk.damage().is_none()
+        }
         false => walk_both_ends(damaged, &table.name, &mut put)?,
     };
     salvaged.gaps |= !whole;

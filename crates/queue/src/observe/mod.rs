@@ -42,4 +42,4 @@ pub(crate) use counts::{LAST_DELIVERY, NOT_BEFORE, PAUSE_REASON};
 pub(crate) use legacy::{count_legacy, slot};
 pub(crate) use listing::of_ours;
 pub(crate) use others::{imported_scope_key, scoped_queues};
-pub(crate) use reader::{read_only, read_only_within};
+pub(crate) use reader::{CONFINE_DAMAGE, read_only, read_only_within};

@@ -24,6 +24,9 @@ use std::time::Duration;
 /// Attempts to read a file that keeps changing under `immutable`.
 const TRIES: usize = 3;
 
+/// Confines a broken entry of the list of tables to its table.
+pub(crate) const CONFINE_DAMAGE: &str = "PRAGMA writable_schema = ON";
+
 /// Runs `look` on one consistent snapshot of `path`; nothing for an absent file and for one of zero
 /// bytes, which is a database without tables.
 pub(crate) fn read_only<T>(
@@ -39,6 +42,25 @@ pub(crate) fn read_only_within<T>(
     path: &Path,
     role: Role,
     deadline: Duration,
+    look: impl FnMut(&Connection) -> Result<T, Abort>,
+) -> Result<Option<T>, ObserveError> {
+    read(path, role, deadline, "", look)
+}
+
+/// The same for a file that may be damaged.
+pub(super) fn read_damaged<T>(
+    path: &Path,
+    role: Role,
+    look: impl FnMut(&Connection) -> Result<T, Abort>,
+) -> Result<Option<T>, ObserveError> {
+    read(path, role, busy_timeout::READ, CONFINE_DAMAGE, look)
+}
+
+fn read<T>(
+    path: &Path,
+    role: Role,
+    deadline: Duration,
+    pragmas: &str,
     mut look: impl FnMut(&Connection) -> Result<T, Abort>,
 ) -> Result<Option<T>, ObserveError> {
     for _ in 0..TRIES {
@@ -63,7 +85,7 @@ pub(crate) fn read_only_within<T>(
             JournalMode::Wal => "mode=ro&readonly_shm=1",
         };
         let before = file::read_db_file(path).ok();
-        let seen = open(path, parameters, deadline).and_then(|conn| snapshot(&conn, &mut look));
+        let seen = open(path, parameters, deadline, pragmas).and_then(|conn| snapshot(&conn, &mut look));
         let stable = parameters != "immutable=1"
             || (file::side_file_len(path, "-wal") == 0 && file::read_db_file(path).ok() == before);
         if stable {
@@ -73,13 +95,14 @@ pub(crate) fn read_only_within<T>(
     Err(ObserveError::Busy(busy_timeout::busy(path, deadline)))
 }
 
-fn open(path: &Path, parameters: &str, deadline: Duration) -> Result<Connection, Abort> {
+fn open(path: &Path, parameters: &str, deadline: Duration, pragmas: &str) -> Result<Connection, Abort> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
         | OpenFlags::SQLITE_OPEN_URI
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
         | OpenFlags::SQLITE_OPEN_EXRESCODE;
     let mut conn = Connection::open_with_flags(file::uri(path, parameters), flags)?;
     busy_timeout::wait_for_locks(&mut conn, deadline)?;
+    conn.execute_batch(pragmas)?;
     // A sort must not spill into a file. A look reads each page once: a large cache would only be memory.
     conn.execute_batch("PRAGMA temp_store = MEMORY; PRAGMA trusted_schema = OFF; PRAGMA cache_size = -256")?;
     Ok(conn)

@@ -1,7 +1,7 @@
 //! Waiting rows one by one, and the facts that a queue has already.
 
 use super::active::{check_version, read_meta};
-use super::paged::{PAGE_BYTES, PAGE_ROWS, Paged, RowPage};
+use super::paged::{Paged, RowPage};
 use super::reader::read_only;
 use crate::error::ObserveError;
 use crate::file::Role;
@@ -10,8 +10,9 @@ use crate::legacy::{FileShape, LegacyKey, LegacyTable, text_of};
 use crate::origin;
 use crate::row::{Kind, body_of_row};
 use crate::store::Abort;
+use crate::table_walk::RowidWalk;
 use rusqlite::{Connection, Row, params};
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 /// A row that waits, held or not.
@@ -49,30 +50,21 @@ impl Iterator for WaitingRows {
     }
 }
 
-fn read_page(conn: &Connection, path: &Path, name: &str, after: i64) -> Result<RowPage<WaitingRow>, Abort> {
+fn read_page(
+    conn: &Connection,
+    path: &Path,
+    name: &str,
+    walk: &mut RowidWalk,
+    page: &mut RowPage<WaitingRow>,
+) -> Result<(), Abort> {
     let kind = if name == Kind::Event.table() { Kind::Event } else { Kind::Body };
     let table = kind.legacy_table();
     let shape = FileShape::read(conn, "main", path)?;
-    let mut page = (after, VecDeque::new());
-    if !shape.has(table) {
-        return Ok(page);
-    }
-    let mut select = conn.prepare(&format!(
-        "SELECT rowid, {} FROM {name} WHERE rowid > ?1 ORDER BY rowid LIMIT {PAGE_ROWS}",
-        shape.row_expressions(table)
-    ))?;
-    let mut rows = select.query([after])?;
-    let mut bytes = 0;
-    while let Some(row) = rows.next()? {
+    walk.advance(conn, name, &shape.row_expressions(table), &mut |row| {
         let waiting = waiting_row(kind, table, row)?;
-        bytes += waiting.data.len();
-        page.0 = row.get(0)?;
-        page.1.push_back(waiting);
-        if bytes >= PAGE_BYTES {
-            break;
-        }
-    }
-    Ok(page)
+        let bytes = waiting.data.len();
+        Ok(page.push(waiting, bytes))
+    })
 }
 
 /// `row` holds the rowid, then the columns of `table`.

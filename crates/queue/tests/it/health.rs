@@ -2,7 +2,7 @@
 
 use crate::support::*;
 use contract::FaultCode;
-use queue::{Cure, QueueError, QueueFile, observe_counts, observe_health, salvage};
+use queue::{Cure, Export, QueueError, QueueFile, observe_counts, observe_health, salvage};
 use rusqlite::Connection;
 use std::path::Path;
 
@@ -18,6 +18,17 @@ fn destroy_page_at(path: &Path, needle: &[u8]) {
     let at = bytes.windows(needle.len()).position(|window| window == needle).expect("it is there");
     let start = at / PAGE * PAGE;
     bytes[start..start + PAGE].fill(0xa5);
+    fs_err::write(path, bytes).expect("damaged");
+}
+
+/// Overwrites the first leaf of a table that contains `text`; an inner page may hold it as a trace.
+fn destroy_leaf_with(path: &Path, text: &str) {
+    const LEAF_OF_A_TABLE: u8 = 13;
+    let mut bytes = fs_err::read(path).expect("a database");
+    let leaf = bytes.chunks_mut(PAGE).find(|page| {
+        page[0] == LEAF_OF_A_TABLE && page.windows(text.len()).any(|window| window == text.as_bytes())
+    });
+    leaf.expect("it is there").fill(0xa5);
     fs_err::write(path, bytes).expect("damaged");
 }
 
@@ -54,6 +65,43 @@ fn row_on_a_page_that_cannot_be_read_costs_its_page_and_no_more() {
         .expect("a counter");
     assert_eq!(last, 2_000);
     assert_eq!(capture(&home, &scope(), events(0..2_000)).events, lost);
+}
+
+/// Lines of an export, and its errors.
+fn exported(path: &Path) -> (Vec<String>, Vec<String>) {
+    let (lines, errors): (Vec<_>, Vec<_>) = Export::of(path).partition(Result::is_ok);
+    let errors = errors.into_iter().map(|error| error.expect_err("an error").to_string());
+    (lines.into_iter().map(|line| line.expect("a line")).collect(), errors.collect())
+}
+
+#[test]
+fn export_has_every_row_that_a_salvage_saves() {
+    // Rows on the first pages, in the middle and on the last page.
+    for (damaged, places) in [
+        (&[0, 150, 299][..], "at its beginning and in 2 more places: "),
+        (&[150, 220], " and in 1 more place: "),
+        (&[150], ": "),
+    ] {
+        let home = Home::new();
+        let path = home.scoped(&scope());
+        capture(&home, &scope(), events(0..300));
+        home.sql(&path).execute_batch("VACUUM").expect("no free pages");
+        for number in damaged {
+            destroy_leaf_with(&path, &format!("{{\"event_id\": \"01E{number:05}\""));
+        }
+        let bytes = fs_err::read(&path).expect("bytes");
+        let (lines, errors) = exported(&path);
+        assert_eq!(errors.len(), 1, "{damaged:?}: {errors:?}");
+        assert!(errors[0].contains("is damaged in `queue` "), "{errors:?}");
+        assert!(errors[0].contains(places), "{damaged:?}: {errors:?}");
+        assert_eq!(fs_err::read(&path).expect("bytes"), bytes, "the file is only read");
+
+        let salvaged = salvage(&path, QueueFile::Active).expect("salvaged").expect("a new file");
+        assert!(salvaged.gaps && (180..300).contains(&salvaged.events), "{salvaged:?}");
+        assert!(lines.iter().any(|line| line.starts_with("{\"table\":\"projects\"")), "{lines:?}");
+        assert_eq!(lines.len() as u64, salvaged.events + 1);
+        assert_eq!((lines, Vec::new()), exported(&salvaged.path), "{damaged:?}");
+    }
 }
 
 #[test]
@@ -203,6 +251,8 @@ fn broken_list_of_tables_costs_nothing() {
         panic!("a fault")
     };
     assert_eq!(fault.code, FaultCode::ActiveQueueUnreadable);
+    let (lines, errors) = exported(&path);
+    assert_eq!((lines.len(), errors.len()), (501, 0), "{errors:?}");
     let salvaged = salvage(&path, QueueFile::Active).expect("salvaged").expect("a new file");
     assert_eq!((salvaged.events, salvaged.left, salvaged.gaps), (500, 0, false));
 }
