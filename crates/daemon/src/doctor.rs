@@ -18,12 +18,12 @@ use crate::control::wire::ShutdownCause;
 use crate::lifecycle::{DaemonState, StopOutcome, observe_status, stop};
 use crate::ownership::{Claim, TakeError};
 use crate::peer_identity::{self, PeerIdentity, ReferencePeer};
-use contract::{OrphanKind, OwnerStatus};
-use gate::{OwnerReading, Verdict};
+use contract::{Fault, OrphanKind, OwnerStatus};
+use gate::{OwnerReading, Verdict, judge_owner};
 use identity::Home;
 use identity::paths::canonical_or_clean;
 use identity::quarantine::move_aside;
-use preflight::owner::{is_sync_daemon, read_record, read_state_file};
+use preflight::owner::{is_sync_daemon, observe_owner, read_record, read_state_file};
 use serde::Serialize;
 use std::path::Path;
 use system::private_file::{self, WriteError};
@@ -129,6 +129,8 @@ impl DaemonFinding {
 pub struct OrphanReport {
     /// Findings, those of this home first.
     pub findings: Vec<DaemonFinding>,
+    /// Faults of owner record and lock: orphans cannot be told while they last. Their remedies are other commands.
+    pub faults: Vec<Fault>,
     /// Whether nothing that concerns this home is left to do.
     pub clean: bool,
 }
@@ -139,14 +141,19 @@ pub fn orphan_daemons(home: &Home, verdict: &Verdict, treatment: Treatment) -> O
         detect(home, verdict).into_iter().map(|found| found.treat(home, treatment)).collect();
     let named: Vec<i64> = findings.iter().map(|finding| finding.pid).collect();
     findings.extend(scan_processes(home, &named));
-    let clean = findings.iter().all(|finding| {
-        finding.class == CleanupClass::NeverTouch
-            || matches!(
-                finding.action,
-                CleanupAction::RecordRemoved | CleanupAction::Stopped | CleanupAction::FilesMovedAside
-            )
-    });
-    OrphanReport { findings, clean }
+    let treated = |finding: &DaemonFinding| {
+        matches!(
+            finding.action,
+            CleanupAction::RecordRemoved | CleanupAction::Stopped | CleanupAction::FilesMovedAside
+        )
+    };
+    let (_, fault) = match findings.iter().any(treated) {
+        true => judge_owner(&observe_owner(home)),
+        false => judge_owner(&verdict.facts().owner),
+    };
+    let settled =
+        findings.iter().all(|finding| finding.class == CleanupClass::NeverTouch || treated(finding));
+    OrphanReport { findings, clean: settled && fault.is_none(), faults: fault.into_iter().collect() }
 }
 
 /// A finding, with the fix that its treatment applies.

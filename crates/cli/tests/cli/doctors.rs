@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
 use testkit::World;
+use testkit::daemon::Daemon;
 use testkit::listener::CountingListener;
 use testkit::owner::{agreeing, failing_names, stand_in, write};
 use testkit::reference_queue::ReferenceQueue;
@@ -45,7 +46,26 @@ fn agreed(world: &World, about: &str) -> Vec<String> {
     sorted.sort_by_key(|code| known.iter().position(|name| name == code));
     assert_eq!(found, sorted, "{about}: sync doctor: {doctor:#}");
 
-    let orphans = world.run(["doctor", "orphan-daemons", "--json"]).json();
+    let run = world.run(["doctor", "orphan-daemons", "--json"]);
+    let orphans = run.json();
+    assert_eq!(run.code, Some(i32::from(orphans["clean"] == false)), "{about}: {orphans:#}");
+    let of_owner = |name: &str| name.starts_with("owner_record_");
+    let faults = orphans["faults"].as_array().unwrap();
+    let theirs = status["faults"].as_array().unwrap().iter();
+    let expected: Vec<&Value> = theirs.filter(|fault| of_owner(fault["code"].as_str().unwrap())).collect();
+    assert_eq!(faults.iter().collect::<Vec<_>>(), expected, "{about}: {orphans:#}");
+    assert!(faults.is_empty() || orphans["clean"] == false, "{about}: {orphans:#}");
+
+    let daemon = world.run(["sync", "daemon", "status", "--json"]);
+    let has_fault = names.iter().any(|name| of_owner(name));
+    if has_fault {
+        let shown = daemon.json();
+        assert_eq!(daemon.code, Some(1), "{about}: {shown:#}");
+        assert!(
+            shown["detail"].is_string() && shown["remedy"] == faults[0]["remediation_hint"],
+            "{about}: {shown:#}"
+        );
+    }
     for (kind, name) in [("orphan_record", "orphan_daemon_record"), ("stray_daemon", "stray_daemon")] {
         let seen = orphans["findings"].as_array().unwrap().iter().any(|finding| finding["kind"] == kind);
         assert_eq!(seen, names.iter().any(|failing| failing == name), "{about}: {orphans:#}");
@@ -61,6 +81,64 @@ fn findings(examination: &Value) -> impl Iterator<Item = String> {
         .map(|finding| finding["code"].as_str().unwrap().to_owned())
         .collect::<Vec<_>>()
         .into_iter()
+}
+
+/// No daemon runs, or one does: a screen that shows no orphans has read the record and its lock.
+#[test]
+fn every_screen_names_an_unusable_record_or_lock() {
+    let noise: fn(&Path) = |path| fs::write(path, b"\xff{").unwrap();
+    let directory: fn(&Path) = |path| fs::create_dir(path).unwrap();
+    let link: fn(&Path) = |path| std::os::unix::fs::symlink("nowhere", path).unwrap();
+    let twice: fn(&Path) = |path| {
+        fs::write(path, "").unwrap();
+        fs::hard_link(path, path.with_extension("second")).unwrap();
+    };
+    let unreadable = "owner_record_unreadable";
+    for (file, about, spoil, name) in [
+        ("owner.json", "noise", noise, unreadable),
+        ("owner.json", "a directory", directory, unreadable),
+        ("owner.json", "a dangling link", link, unreadable),
+        ("owner.lock", "a directory", directory, unreadable),
+        ("owner.lock", "a dangling link", link, unreadable),
+        ("owner.lock", "two hard links", twice, "owner_record_stale"),
+    ] {
+        let world = logged_in();
+        let path = world.home().owner_lock().with_file_name(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        spoil(&path);
+        let about = format!("{file}: {about}");
+        assert_eq!(agreed(&world, &about), [name], "{about}");
+        for verb in [&["doctor", "orphan-daemons"][..], &["doctor", "orphan-daemons", "--fix"]] {
+            let text = world.run(verb).exits(1).stdout;
+            assert!(text.contains(name) && !text.contains("no orphan"), "{about}: {text}");
+        }
+        if name == unreadable {
+            let _ = world.run(["doctor", "repair"]).exits(0);
+            let _ = world.run(["doctor", "orphan-daemons"]).exits(0);
+            let _ = world.run(["sync", "daemon", "status"]).exits(0);
+            assert_eq!(agreed(&world, &about), Vec::<String>::new(), "{about}");
+        }
+    }
+}
+
+/// The daemon writes a missing record again within a minute, and leaves an altered one to the gate.
+#[test]
+fn every_screen_names_the_record_that_a_live_daemon_lacks() {
+    let noise: fn(&Path) = |path| fs::write(path, "{").unwrap();
+    let none: fn(&Path) = |path| fs::remove_file(path).unwrap();
+    for (spoil, name) in [(noise, "owner_record_unreadable"), (none, "owner_record_stale")] {
+        let world = logged_in();
+        let _daemon = Daemon::start(&world);
+        spoil(&world.home().owner_record());
+        assert_eq!(agreed(&world, name), [name]);
+        let text = world.run(["sync", "daemon", "status"]).exits(1).stdout;
+        assert!(text.contains("Daemon        : running\n"), "{text}");
+        assert!(text.contains("Remedy        : spec-kitty doctor restart-daemon\n"), "{text}");
+        let _ = world.run(["doctor", "restart-daemon"]).exits(0);
+        assert_eq!(agreed(&world, name), Vec::<String>::new());
+        let _ = world.run(["sync", "daemon", "status"]).exits(0);
+        let _ = world.run(["sync", "daemon", "stop"]).exits(0);
+    }
 }
 
 #[test]

@@ -108,7 +108,7 @@ fn home_that_is_no_utf8_has_documents_all_the_same() {
         (&["sync", "daemon", "status", "--json"], 1),
         (&["sync", "opt-in", "--project", "none", "--yes", "--json"], 0),
         (&["auth", "status", "--json"], 0),
-        (&["doctor", "orphan-daemons", "--json"], 0),
+        (&["doctor", "orphan-daemons", "--json"], 1),
         (&["doctor", "repair", "--json"], 0),
         (&["sync", "status", "--check", "--json"], 0),
     ] {

@@ -2,29 +2,26 @@
 
 use super::stop::{becomes_free, continue_or_replace, end_holder, observe_lock_holder};
 use crate::control::client::{ControlClient, ControlError};
-use crate::control::file::{ControlFile, ControlFileError};
+use crate::control::file::{ControlFile, ControlFileError, describe};
 use crate::control::wire::StatusReport;
 use crate::holder::Holder;
 use crate::start_rate_limit::{AutomaticStarts, StartRateLimit};
 use crate::stop::{Stop, StopHistory};
 use contract::foreground::raw_path;
 use contract::{OrphanKind, OwnerRecord, Remedy};
-use gate::{OwnerReading, judge_orphan};
+use gate::{LockState, OwnerFacts, OwnerReading, judge_orphan, judge_owner};
 use identity::Home;
 use jiff::Timestamp;
 use preflight::owner::{observe_owner, read_record};
 use serde::Serialize;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use system::lock::{LockProbe, probe};
 
 /// Time for the daemon to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// Time for an ending process to release the owner lock.
 const RELEASE_TIMEOUT: Duration = Duration::from_millis(50);
-/// Time for a daemon that answers to write its record, and how often it is looked for.
-const RECORD_TIMEOUT: Duration = Duration::from_millis(50);
-const PROBE_INTERVAL: Duration = Duration::from_millis(5);
 
 /// The state of the daemon of one home.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -44,7 +41,7 @@ pub enum DaemonState {
     Wedged,
     /// A daemon of the Python CLI, by its record.
     Reference,
-    /// The lock is free, and the record cannot be read.
+    /// Record or lock cannot be read or trusted.
     Unreadable,
 }
 
@@ -139,25 +136,24 @@ impl DaemonStatus {
 
     fn judge_unheld(&mut self, home: &Home) {
         let facts = observe_owner(home);
-        let orphan = judge_orphan(&facts);
-        match &facts.reading {
-            OwnerReading::Absent => {}
-            OwnerReading::Unreadable(why) => {
-                let repair = identity::file_remedy::repair(&home.owner_record());
-                self.set(DaemonState::Unreadable, format!("the owner record {why}"), Some(repair));
+        if let (_, Some(fault)) = judge_owner(&facts)
+            && facts.lock == LockState::Free
+        {
+            self.set(DaemonState::Unreadable, describe(&fault), Some(fault.remedy));
+            return;
+        }
+        match (&facts.reading, judge_orphan(&facts)) {
+            (OwnerReading::Absent | OwnerReading::Unreadable(_), _) => {}
+            (OwnerReading::Readable(_), None) => self.set(
+                DaemonState::Reference,
+                "a daemon of the Python CLI runs in this home".to_owned(),
+                Some(Remedy::RestartDaemon),
+            ),
+            (OwnerReading::Readable(_), Some(kind)) => {
+                self.orphan_kind = Some(kind);
+                let detail = format!("the owner record is an orphan: {}", kind.meaning());
+                self.set(DaemonState::Orphan, detail, Some(Remedy::CleanOrphans));
             }
-            OwnerReading::Readable(_) => match orphan {
-                None => self.set(
-                    DaemonState::Reference,
-                    "a daemon of the Python CLI runs in this home".to_owned(),
-                    Some(Remedy::RestartDaemon),
-                ),
-                Some(kind) => {
-                    self.orphan_kind = Some(kind);
-                    let detail = format!("the owner record is an orphan: {}", kind.meaning());
-                    self.set(DaemonState::Orphan, detail, Some(Remedy::CleanOrphans));
-                }
-            },
         }
     }
 
@@ -189,7 +185,7 @@ impl DaemonStatus {
             Ok(None) if is_of_ours(reading) => {
                 let detail =
                     "running, but the control file is missing: the daemon restores it within a minute";
-                self.set(DaemonState::Running, detail.to_owned(), Some(Remedy::RestartDaemon));
+                self.set(DaemonState::Running, detail.to_owned(), None);
                 return;
             }
             Ok(None) => {
@@ -214,17 +210,27 @@ impl DaemonStatus {
                 self.package_version = Some(report.package_version.clone());
                 self.started_at = Some(report.started_at.clone());
                 self.report = Some(report);
-                if !is_of_ours(reading) && !has_record_within(home, RECORD_TIMEOUT) {
-                    self.detail = Some(
-                        "running, but the owner record is missing or belongs to another process".to_owned(),
-                    );
-                    self.remedy = Some(Remedy::RestartDaemon);
+                if !is_of_ours(reading) {
+                    self.judge_record(&observe_owner(home));
                 }
             }
             // A dying process releases its port before its lock.
             Err(_) if becomes_free(home, RELEASE_TIMEOUT) => *self = observe_status(home),
             Err(error) => self.judge_unresponsive(home, reading, &control, &error),
         }
+    }
+
+    /// A daemon that starts writes its record after its control file; `facts` waited for it.
+    fn judge_record(&mut self, facts: &OwnerFacts) {
+        let (_, Some(fault)) = judge_owner(facts) else { return };
+        let detail = match &facts.reading {
+            OwnerReading::Unreadable(why) => format!("running, but the owner record {why}"),
+            OwnerReading::Absent => "running, but the owner record is missing".to_owned(),
+            OwnerReading::Readable(_) => {
+                "running, but the owner record belongs to another process".to_owned()
+            }
+        };
+        (self.detail, self.remedy) = (Some(detail), Some(fault.remedy));
     }
 
     fn judge_unresponsive(
@@ -264,20 +270,6 @@ impl DaemonStatus {
 
 fn is_of_ours(reading: &OwnerReading) -> bool {
     matches!(reading, OwnerReading::Readable(record) if record.instance.is_some())
-}
-
-/// Waits at most `patience` for a record of ours: a daemon that starts writes it after its control file.
-fn has_record_within(home: &Home, patience: Duration) -> bool {
-    let deadline = Instant::now() + patience;
-    loop {
-        if is_of_ours(&read_record(&home.owner_record())) {
-            return true;
-        }
-        if Instant::now() >= deadline {
-            return false;
-        }
-        std::thread::sleep(PROBE_INTERVAL);
-    }
 }
 
 /// Whether the process of `record` provably holds the lock of `home` and is suspended from outside.

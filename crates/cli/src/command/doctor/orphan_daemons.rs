@@ -69,7 +69,13 @@ impl Render for OrphanReportView {
                 let _ = writeln!(out, "  to end it yourself: {command}");
             }
         }
-        if self.report.findings.is_empty() {
+        for fault in &self.report.faults {
+            let path = fault.path.as_deref().map(contract::text::path).unwrap_or_default();
+            let _ = writeln!(out, "{} {path}", fault.code.name());
+            let _ = writeln!(out, "  {}", printable(&fault.detail));
+            let _ = writeln!(out, "  {}", printable(&fault.remedy.hint()));
+        }
+        if out.is_empty() {
             out.push_str("no orphan owner records and no stray daemons\n");
         }
         out
@@ -124,7 +130,11 @@ mod tests {
             end_command,
             action,
         };
-        OrphanReportView { report: OrphanReport { findings: vec![finding], clean: false }, treatment }.text()
+        OrphanReportView {
+            report: OrphanReport { findings: vec![finding], faults: Vec::new(), clean: false },
+            treatment,
+        }
+        .text()
     }
 
     #[test]

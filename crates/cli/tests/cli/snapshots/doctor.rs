@@ -72,6 +72,8 @@ fn doctor_repair() {
 fn doctor_orphan_daemons() {
     prints("doctor/orphan_daemons_record", orphan_record, "doctor orphan-daemons");
     prints("doctor/orphan_daemons_fix", orphan_record, "doctor orphan-daemons --fix");
+    prints("doctor/orphan_daemons_damaged_record", damaged_record, "doctor orphan-daemons --fix");
+    prints("doctor/daemon_status_damaged_record", damaged_record, "sync daemon status");
 }
 
 #[test]

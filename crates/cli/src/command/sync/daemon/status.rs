@@ -1,7 +1,7 @@
 use crate::verb::{Args, Class, CliError, CommandContext, ExitCode, Render, Report, Verb};
 use contract::Remedy;
 use contract::text::printable;
-use daemon::lifecycle::{DaemonState, DaemonStatus, observe_status};
+use daemon::lifecycle::{DaemonStatus, observe_status};
 use serde::Serialize;
 use std::fmt::Write as _;
 
@@ -17,9 +17,8 @@ impl Verb for DaemonStatusArgs {
 
     fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
         let status = observe_status(context.home()?);
-        let fine =
-            matches!(status.state, DaemonState::Running | DaemonState::Stopped | DaemonState::Starting);
-        let exit = if fine { ExitCode::Ok } else { ExitCode::Failed };
+        // Stopped or starting, a daemon needs no remedy.
+        let exit = if status.remedy.is_none() { ExitCode::Ok } else { ExitCode::Failed };
         Ok(Report::exiting(exit, &DaemonView(status)))
     }
 }
