@@ -1,10 +1,12 @@
 //! The daemon started by a command, and the one in the foreground: the binary against its own server.
 #![cfg(unix)]
 
-use crate::worlds::with_server;
+use crate::worlds::{logged_in, with_server};
 use serde_json::Value;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::Stdio;
+use system::lock::{LockProbe, probe};
+use testkit::daemon::Daemon;
 use testkit::patience::eventually;
 use testkit::{Server, World};
 
@@ -115,4 +117,51 @@ fn replaced_foreground_daemon_exits_for_a_restart() {
     let mut rest = String::new();
     said.read_to_string(&mut rest).unwrap();
     assert_eq!(rest, "the daemon ended because it was replaced by an explicit restart\n");
+}
+
+/// The table of exit codes in docs/daemon.md, each cell in a world of its own.
+#[test]
+fn daemon_commands_exit_as_the_page_shows() {
+    let page = include_str!("../../../../docs/daemon.md");
+    let rows = page.lines().skip_while(|line| !line.starts_with("| state | `start` |")).skip(2);
+    let rows: Vec<Vec<&str>> = rows
+        .take_while(|line| line.starts_with('|'))
+        .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+        .collect();
+    assert_eq!(rows.len(), 10);
+    let mut shown = Vec::new();
+    for row in &rows {
+        let (daemon, rest) = row[0].split_once(", ").unwrap();
+        let verbs =
+            [&["sync", "daemon", "start"][..], &["sync", "daemon", "stop"], &["doctor", "restart-daemon"]];
+        let codes = verbs.map(|verb| {
+            let mut world = logged_in();
+            let running = (daemon != "no daemon").then(|| Daemon::start(&world));
+            match daemon {
+                "a daemon was killed" => {
+                    running.as_ref().unwrap().crash();
+                    // The other threads of a dead process close its files a moment later.
+                    let lock = world.home().owner_lock();
+                    eventually("its lock is free", || matches!(probe(&lock), Ok(LockProbe::Free)));
+                }
+                "a daemon runs" | "no daemon" => {}
+                other => panic!("{other}"),
+            }
+            match rest {
+                "logged in" => {}
+                "logged out" => std::fs::remove_file(world.home().session_file()).unwrap(),
+                "hosted sync off" => drop(world.set("SPEC_KITTY_ENABLE_SAAS_SYNC", "0")),
+                "config.toml unreadable" => drop(world.write_config("= nonsense")),
+                other => panic!("{other}"),
+            }
+            let run = world.run(verb);
+            if run.code == Some(0) && run.stdout.starts_with("daemon started") {
+                world.end_daemon();
+            }
+            run.code.unwrap().to_string()
+        });
+        shown.push(format!("{}: {codes:?}", row[0]));
+    }
+    let expected: Vec<String> = rows.iter().map(|row| format!("{}: {:?}", row[0], &row[1..])).collect();
+    assert_eq!(shown.join("\n"), expected.join("\n"));
 }

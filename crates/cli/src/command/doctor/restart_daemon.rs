@@ -7,6 +7,9 @@ use daemon::lifecycle::{Idle, RestartOutcome, StopOutcome, restart};
 use serde::Serialize;
 
 /// Replace the daemon by one with the identity of this command
+///
+/// Logged out, or with hosted sync off, it only stops the old one. Where it neither ends nor starts a daemon it exits 1 and
+/// names the command that helps.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: spec-kitty doctor restart-daemon")]
 pub(crate) struct RestartDaemonArgs {
