@@ -172,6 +172,11 @@ fn export_reads_around_a_damaged_table_and_reports_gaps() {
         "{done:#}"
     );
     assert!(done["damage"][0].as_str().unwrap().contains("`queue`"), "{done:#}");
+
+    let judged = world.run(["sync", "diagnose", "--json"]).exits(1).json();
+    assert_eq!(judged["damage"], done["damage"], "{judged:#}");
+    let waiting = |row: &&serde_json::Value| row["table"] == "queue" || row["table"] == "body_upload_queue";
+    assert_eq!(judged["total"], rows.iter().filter(waiting).count(), "{judged:#}");
     assert_eq!(lines(&std::fs::read_to_string(&file).unwrap()).len(), rows.len());
 }
 

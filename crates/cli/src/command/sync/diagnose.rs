@@ -1,13 +1,13 @@
 //! `sync diagnose`: every waiting row, judged by the published event contract. Finds before the server
-//! does what it would refuse; changes nothing, sends nothing, and ends with 0 whatever it finds.
+//! does what it would refuse; changes nothing, sends nothing, and ends with 0 whatever it finds in the rows it can read.
 
-use crate::command::sync::export::active_queue;
+use crate::command::sync::export::{active_queue, pass_on};
 use crate::report::{counted, row_name};
-use crate::verb::{Args, Class, CliError, CommandContext, Render, Report, Verb};
+use crate::verb::{Args, Class, CliError, CommandContext, ExitCode, Render, Report, Verb};
 use contract::event::{Tolerance, validate_event};
 use contract::json::Node;
 use contract::text::printable;
-use queue::{Kind, QueueError, WaitingRow, WaitingRows};
+use queue::{Kind, WaitingRow, WaitingRows};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -27,10 +27,9 @@ impl Verb for DiagnoseArgs {
     }
 
     fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
-        let mut diagnosis = Diagnosis::default();
-        for row in WaitingRows::of(&active_queue(context)?) {
-            let verdict = RowVerdict::of(row.map_err(QueueError::from)?);
-            diagnosis.total += 1;
+        let (mut diagnosis, mut damage) = (Diagnosis::default(), Vec::new());
+        diagnosis.total = pass_on(WaitingRows::of(&active_queue(context)?), &mut damage, |row| {
+            let verdict = RowVerdict::of(row);
             match &verdict.error_category {
                 None => diagnosis.valid += 1,
                 Some(category) => {
@@ -41,8 +40,11 @@ impl Verb for DiagnoseArgs {
             if self.all || !verdict.valid {
                 diagnosis.results.push(verdict);
             }
-        }
-        Ok(Report::of(&diagnosis))
+            Ok(true)
+        })?;
+        diagnosis.damage = damage;
+        let exit = if diagnosis.damage.is_empty() { ExitCode::Ok } else { ExitCode::Failed };
+        Ok(Report::exiting(exit, &diagnosis))
     }
 }
 
@@ -54,6 +56,9 @@ struct Diagnosis {
     invalid: u64,
     categories: BTreeMap<String, u64>,
     results: Vec<RowVerdict>,
+    /// Parts that could not be read, with the reason.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    damage: Vec<String>,
 }
 
 /// One row.
@@ -132,6 +137,9 @@ impl Render for Diagnosis {
             for error in &verdict.errors {
                 let _ = writeln!(out, "  {}", printable(error));
             }
+        }
+        for damage in &self.damage {
+            let _ = writeln!(out, "left out: {}", printable(damage));
         }
         if self.results.len() > SHOWN {
             let _ = writeln!(out, "and {} more, which --json names", self.results.len() - SHOWN);

@@ -83,7 +83,7 @@ pub(crate) fn write(
 ) -> Result<Report, CliError> {
     let mut damage = Vec::new();
     let Some(output) = output else {
-        let count = pass_on(rows, &mut damage, render::line)?;
+        let count = pass_on(rows, &mut damage, |row| render::line(&row))?;
         let rows = counted(count, "row", "rows");
         let mut report = Report::silent().note(format!("exported {rows} of {}", contract::text::path(from)));
         if !damage.is_empty() {
@@ -123,17 +123,17 @@ fn plain(error: io::Error) -> io::Error {
 }
 
 /// Hands the rows on until `take` has enough; how many. Damage is put aside unless there is nothing else.
-fn pass_on(
-    rows: impl Iterator<Item = Result<String, ObserveError>>,
+pub(super) fn pass_on<T>(
+    rows: impl Iterator<Item = Result<T, ObserveError>>,
     damage: &mut Vec<String>,
-    mut take: impl FnMut(&str) -> Result<bool, CliError>,
+    mut take: impl FnMut(T) -> Result<bool, CliError>,
 ) -> Result<u64, CliError> {
     let mut count = 0;
     let mut first = None;
     for row in rows {
         match row {
             Ok(row) => {
-                if !take(&row)? {
+                if !take(row)? {
                     return Ok(count);
                 }
                 count += 1;

@@ -48,6 +48,7 @@ const ABSENT: &[&str] = &[
     "delivery|0.failures[]",
     "delivery|0.server",
     "dependents.warnings",
+    "diagnosis.damage",
     "evidence-captured.warnings",
     "evidence-drafted.warnings",
     "export.damage",
