@@ -1,4 +1,7 @@
 //! Rewind check at the start of a drain: whether the server still has the newest acknowledged rows.
+//!
+//! A server loses the rows first that it stored last. A row that was answered `duplicate` may have been there long before,
+//! so a drain asks about the newest receipts back to one of a row that was new to the server.
 
 use super::Outbox;
 use crate::error::QueueError;
@@ -7,10 +10,10 @@ use crate::rewound::Rewound;
 use crate::row::Kind;
 use crate::store::Abort;
 use contract::wire::receipts::{MOST_PROJECTS, ReceiptState};
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, params};
 use std::collections::BTreeMap;
 
-/// The receipts of one project that a drain asks about.
+/// Receipts of one project that a drain asks about: an event, a body or both; a project may have several.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProjectReceipts {
     /// The project; none for rows without one.
@@ -23,13 +26,21 @@ pub struct ProjectReceipts {
     body_seq: i64,
 }
 
-/// The newest receipts of a project, by kind: key and number.
-type NewestKeys = [Option<(String, i64)>; 2];
+/// Receipts of rows that were on the server before, of which a drain asks about at most.
+const MOST_THERE_BEFORE: usize = 3;
+
+struct NewestReceipt {
+    key: String,
+    seq: i64,
+    /// Whether the row was on the server before: a duplicate, or delivered by another release.
+    was_there: bool,
+}
 
 impl Outbox {
-    /// The newest event receipt and the newest body receipt of up to [`MOST_PROJECTS`] projects: those with a warning
-    /// first, then those with the newest receipts. Receipts that are marked to be sent again claim
-    /// nothing, so they are not named.
+    /// The newest event receipt and the newest body receipt of each project. Behind one of a row that was on the server
+    /// before, also older ones: at most three such rows, and the newest that was new to the server. [`MOST_PROJECTS`]
+    /// entries at most: those of projects with a warning, then one of each project, those with the newest receipts first,
+    /// then their older ones. Receipts that are marked to be sent again claim nothing, so they are not named.
     pub fn newest_receipts(&mut self) -> Result<Vec<ProjectReceipts>, QueueError> {
         self.store.read("read receipts of", |tx| {
             let rewound = Rewound::read(tx)?;
@@ -40,15 +51,18 @@ impl Outbox {
             let mut found = Vec::new();
             for (project_uuid, places) in places {
                 let warned = rewound.of(&project_uuid);
-                let newest = newest_of(tx, &places, |kind| warned.and_then(|warned| warned.newest(kind)))?;
-                if newest.iter().any(Option::is_some) {
-                    found.push((warned.is_some(), named(project_uuid, newest)));
+                let newest =
+                    |kind| newest_of(tx, kind, &places, warned.and_then(|warned| warned.newest(kind)));
+                let entries = entries_of(&project_uuid, [newest(Kind::Event)?, newest(Kind::Body)?]);
+                let last = entries.iter().map(|receipts| receipts.event_seq.max(receipts.body_seq)).max();
+                for (at, receipts) in entries.into_iter().enumerate() {
+                    // A warning ends when all of its project are there.
+                    let rank = if warned.is_some() { 0 } else { 1 + at };
+                    found.push((rank, std::cmp::Reverse(last), receipts));
                 }
             }
-            found.sort_by_key(|(warned, receipts)| {
-                (!warned, std::cmp::Reverse(receipts.event_seq.max(receipts.body_seq)))
-            });
-            Ok(found.into_iter().take(MOST_PROJECTS).map(|(_, receipts)| receipts).collect())
+            found.sort_by_key(|(rank, last, _)| (*rank, *last));
+            Ok(found.into_iter().map(|(.., receipts)| receipts).take(MOST_PROJECTS).collect())
         })
     }
 
@@ -74,18 +88,22 @@ impl Outbox {
                 }
             }
         }
-        for (receipts, (event, body)) in asked.iter().zip(answers) {
-            for (kind, state, seq) in
-                [(Kind::Event, event, receipts.event_seq), (Kind::Body, body, receipts.body_seq)]
-            {
-                match state {
-                    Some(ReceiptState::Missing) if receipts.names(kind) => {
-                        after.add(&receipts.project_uuid, kind, seq);
-                    }
-                    Some(ReceiptState::Held | ReceiptState::Forgotten) => {
-                        after.clear_missing(&receipts.project_uuid, kind);
-                    }
-                    _ => {}
+        for (ProjectReceipts { project_uuid, .. }, _) in asked.iter().zip(answers) {
+            for kind in Kind::ALL {
+                let named = asked
+                    .iter()
+                    .zip(answers)
+                    .filter(|(receipts, _)| receipts.project_uuid == *project_uuid && receipts.names(kind));
+                let states = named.map(|(receipts, (event, body))| match kind {
+                    Kind::Event => (receipts.event_seq, *event),
+                    Kind::Body => (receipts.body_seq, *body),
+                });
+                let is_there = |state| matches!(state, Some(ReceiptState::Held | ReceiptState::Forgotten));
+                if states.clone().all(|(_, state)| is_there(state)) {
+                    after.clear_missing(project_uuid, kind);
+                }
+                for (seq, _) in states.filter(|(_, state)| *state == Some(ReceiptState::Missing)) {
+                    after.add(project_uuid, kind, seq);
                 }
             }
         }
@@ -112,38 +130,58 @@ impl ProjectReceipts {
     }
 }
 
+/// The receipts of a kind to ask about, newest first: back to the newest of a row that was new to the server.
 fn newest_of(
     conn: &Connection,
+    kind: Kind,
     places: &[OriginId],
-    up_to: impl Fn(Kind) -> Option<i64>,
-) -> Result<NewestKeys, Abort> {
-    let mut newest: NewestKeys = [None, None];
-    for (slot, kind) in newest.iter_mut().zip(Kind::ALL) {
-        let most = up_to(kind).unwrap_or(i64::MAX);
+    up_to: Option<i64>,
+) -> Result<Vec<NewestReceipt>, Abort> {
+    let mut newest = Vec::new();
+    for (all, most) in [(true, MOST_THERE_BEFORE as i64), (false, 1)] {
         for place in places {
-            let found: Option<(String, i64)> = conn
-                .prepare_cached(
-                    "SELECT key, seq FROM receipts
-                     WHERE kind = ?1 AND place = ?2 AND seq <= ?3 AND again = 0 AND outcome <> 'dropped'
-                     ORDER BY seq DESC LIMIT 1",
-                )?
-                .query_row(params![kind.stored(), place, most], |row| Ok((row.get(0)?, row.get(1)?)))
-                .optional()?;
-            if found.as_ref().map(|(_, seq)| *seq) > slot.as_ref().map(|(_, seq)| *seq) {
-                *slot = found;
+            let mut select = conn.prepare_cached(
+                "SELECT key, seq, outcome <> 'delivered' OR reason <> '' AS was_there FROM receipts
+                 WHERE kind = ?1 AND place = ?2 AND seq <= ?3 AND again = 0 AND outcome <> 'dropped'
+                     AND (?4 OR NOT was_there)
+                 ORDER BY seq DESC LIMIT ?5",
+            )?;
+            let up_to = up_to.unwrap_or(i64::MAX);
+            let found = select.query_map(params![kind.stored(), place, up_to, all, most], |row| {
+                Ok(NewestReceipt { key: row.get(0)?, seq: row.get(1)?, was_there: row.get(2)? })
+            })?;
+            for receipt in found {
+                newest.push(receipt?);
             }
+        }
+        newest.sort_by_key(|receipt| std::cmp::Reverse(receipt.seq));
+        if all {
+            newest.truncate(MOST_THERE_BEFORE);
+        }
+        if let Some(new) = newest.iter().position(|receipt| !receipt.was_there) {
+            newest.truncate(new + 1);
+            break;
         }
     }
     Ok(newest)
 }
 
-fn named(project_uuid: Option<String>, [event, body]: NewestKeys) -> ProjectReceipts {
-    let seq = |newest: &Option<(String, i64)>| newest.as_ref().map_or(0, |(_, seq)| *seq);
-    ProjectReceipts {
-        project_uuid,
-        event_seq: seq(&event),
-        body_seq: seq(&body),
-        event: event.map(|(key, _)| key),
-        body: body.and_then(|(key, _)| serde_json::from_str(&key).ok()),
-    }
+/// The entries of one project, each with an event, a body or both.
+fn entries_of(
+    project_uuid: &Option<String>,
+    [events, bodies]: [Vec<NewestReceipt>; 2],
+) -> Vec<ProjectReceipts> {
+    let number = events.len().max(bodies.len());
+    let (mut events, mut bodies) = (events.into_iter(), bodies.into_iter());
+    let next = |_| {
+        let (event, body) = (events.next(), bodies.next());
+        ProjectReceipts {
+            project_uuid: project_uuid.clone(),
+            event_seq: event.as_ref().map_or(0, |event| event.seq),
+            body_seq: body.as_ref().map_or(0, |body| body.seq),
+            event: event.map(|event| event.key),
+            body: body.and_then(|body| serde_json::from_str(&body.key).ok()),
+        }
+    };
+    (0..number).map(next).collect()
 }

@@ -313,11 +313,14 @@ pub(super) fn state_of(world: &World, account: Account, row: Row) -> ReceiptStat
     }
 }
 
-/// Whether the server lacks the newest row that it acknowledged to this queue DB.
+/// Whether the server lacks a row that the receipt check names: the newest receipts, back to one of a row that was new to
+/// the server.
 pub(super) fn lost_newest(world: &World, number: usize, account: Account) -> bool {
     let queue = &world.machines[number].queues[account as usize];
+    let newest = queue.receipts.iter().rev();
+    let was_there = newest.clone().take_while(|row| queue.duplicates.contains(row)).count();
     !queue.rewound
-        && queue.receipts.last().is_some_and(|row| state_of(world, account, *row) == ReceiptState::Missing)
+        && newest.take(was_there + 1).any(|row| state_of(world, account, *row) == ReceiptState::Missing)
 }
 
 fn advance(world: &mut World, number: usize, process: Process) {
@@ -364,7 +367,7 @@ fn advance(world: &mut World, number: usize, process: Process) {
                     world.sent_without_consent.insert(row);
                 }
                 if world.defect == Some(Defect::ReceiptAtSend) {
-                    machine.queue(account).record(row);
+                    machine.queue(account).record(row, EventStatus::Accepted);
                 }
                 // The token is that of the session as it is now.
                 world.requests.insert(Request { machine: number, process, account: machine.login, row });
@@ -375,7 +378,7 @@ fn advance(world: &mut World, number: usize, process: Process) {
         Command::Drain { step: DrainStep::Await(_, None), .. } => None,
         Command::Drain { account, step: DrainStep::Await(row, Some(status)) } => match status {
             EventStatus::Accepted | EventStatus::Duplicate => {
-                machine.queue(account).record(row);
+                machine.queue(account).record(row, status);
                 Some(Command::Drain { account, step: DrainStep::Send })
             }
             EventStatus::Rejected => None,

@@ -80,6 +80,8 @@ pub(super) struct Queue {
     pub(super) parked: BTreeMap<Row, u8>,
     /// Receipts that settle a row, in the order of recording.
     pub(super) receipts: Vec<Row>,
+    /// Those of them that were answered `duplicate`.
+    pub(super) duplicates: Rows,
     /// Rows whose bytes are kept.
     pub(super) sent: Rows,
     pub(super) imported: Rows,
@@ -294,10 +296,13 @@ impl Machine {
 
 impl Queue {
     /// Stores the receipt of a row, which leaves the queue in the same transaction.
-    pub(super) fn record(&mut self, row: Row) {
+    pub(super) fn record(&mut self, row: Row, status: EventStatus) {
         if self.waiting.remove(&row).is_some() {
             self.receipts.push(row);
             self.sent.insert(row);
+            if status == EventStatus::Duplicate {
+                self.duplicates.insert(row);
+            }
         }
     }
 
@@ -306,6 +311,7 @@ impl Queue {
         for row in rows.iter().filter(|row| self.sent.contains(row)) {
             if self.receipts.contains(row) {
                 self.receipts.retain(|receipt| receipt != row);
+                self.duplicates.remove(row);
                 self.waiting.insert(*row, (Hold::Free as u8, 0));
             }
         }

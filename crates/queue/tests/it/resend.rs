@@ -267,6 +267,52 @@ fn warning_ends_when_the_older_receipts_are_held() {
 }
 
 #[test]
+fn duplicate_does_not_hide_a_loss_behind_it() {
+    let home = Home::new();
+    capture_ids(&home, &ids(0..2));
+    let mut outbox = home.outbox(&scope());
+    let batch = outbox.read_events(PLENTY, &no_opt_in, &SkipSet::default()).expect("read").expect("rows");
+    let outcomes = [RowOutcome::Delivered, RowOutcome::Duplicate];
+    for (row, outcome) in batch.rows.iter().zip(outcomes) {
+        outbox.record(&[(row.row, row.digest, outcome)]).expect("recorded");
+    }
+    let names = |asked: &[queue::ProjectReceipts]| {
+        asked.iter().map(|receipts| receipts.event.clone().expect("an event")).collect::<Vec<_>>()
+    };
+    let asked = outbox.newest_receipts().expect("receipts");
+    assert_eq!(names(&asked), ["01A001", "01A000"], "the duplicate, and the newest row that was new");
+    use ReceiptState::{Held, Missing};
+    for (answers, is_lost) in [
+        ([Some(Held), Some(Missing)], true),
+        ([Some(Held), None], true),
+        ([Some(Held), Some(Held)], false),
+        ([Some(Held), None], false),
+        ([Some(Missing), Some(Held)], true),
+    ] {
+        let answers = answers.map(|event| (event, None));
+        let warning = outbox.record_answers(&asked, &answers).expect("recorded");
+        assert_eq!(warning.is_some(), is_lost, "{answers:?}");
+    }
+    drop(outbox);
+    capture_ids(&home, &ids(2..3));
+    deliver_events(&home, Keep::default(), 10);
+    let asked = home.outbox(&scope()).newest_receipts().expect("receipts");
+    assert_eq!(names(&asked), ["01A001", "01A000"], "those of the warning");
+
+    // At most three duplicates, and then a row that was new.
+    let home = Home::new();
+    capture_ids(&home, &ids(0..6));
+    let mut outbox = home.outbox(&scope());
+    let batch = outbox.read_events(PLENTY, &no_opt_in, &SkipSet::default()).expect("read").expect("rows");
+    for (at, row) in batch.rows.iter().enumerate() {
+        let outcome = if at < 2 { RowOutcome::Delivered } else { RowOutcome::Duplicate };
+        outbox.record(&[(row.row, row.digest, outcome)]).expect("recorded");
+    }
+    let asked = outbox.newest_receipts().expect("receipts");
+    assert_eq!(names(&asked), ["01A005", "01A004", "01A003", "01A001"]);
+}
+
+#[test]
 fn resend_of_the_missing_rows_ends_the_warning() {
     let home = Home::new();
     capture_ids(&home, &ids(0..3));
