@@ -38,7 +38,9 @@ impl ExitCode {
         match self {
             Self::Ok => "success; also nothing to do, hosted sync switched off, or `result: blocked`",
             Self::Failed => "the command failed, or a doctor reported findings",
-            Self::Refused => "refused by the boundary or for missing authentication; also wrong usage",
+            Self::Refused => {
+                "refused: by the boundary, for missing authentication, a preview without --yes; wrong usage"
+            }
             Self::Busy => "a file or lock stayed busy past its deadline",
             Self::Interrupted => "interrupted",
         }

@@ -17,8 +17,8 @@ use std::path::{Path, PathBuf};
 #[command(
     name = "spec-kitty",
     version = crate::build::VERSION_LINE,
-    about = "Plan work in missions; deliver every step of it to the right account, or refuse with the reason",
-    long_about = "Plan work in missions; deliver every step of it to the right account, or refuse with the reason.\n\n\
+    about = "Plan work in missions; deliver its facts to the right account, or refuse with the reason",
+    long_about = "Plan work in missions; deliver its facts to the right account, or refuse with the reason.\n\n\
         Commands that produce or send something the server can see first check that the foreground, the \
         daemon, the queue and the login describe one identity. If they do not, the command refuses, names \
         every field that differs, and shows the remedy.",
