@@ -135,7 +135,7 @@ impl ErrorCode {
             Self::MissionFileMissing => {
                 "write the file; `spec-kitty agent mission check-prerequisites --mission MISSION` shows what is there"
             }
-            Self::MissionExists => "work in that mission, or repeat the command for another one",
+            Self::MissionExists => "use that mission; a second later the command makes another one",
             Self::MissionNotFound => {
                 "write meta.json with the mission's `mission_id`; `git log -p -- FILE` shows what it held at each commit"
             }

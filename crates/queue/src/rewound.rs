@@ -2,7 +2,7 @@
 //!
 //! Kept in the meta table until the rows are back. For each project and kind it keeps the number of the newest receipt at
 //! the time of the warning. A server loses the newest rows first, and a resent row gets a newer receipt. So the
-//! newest receipt up to that number that still settles a row shows whether rows are still missing.
+//! newest receipts up to that number that still settle a row show whether rows are still missing.
 
 use crate::row::Kind;
 use crate::store::{Abort, meta, now_seconds, set_meta};

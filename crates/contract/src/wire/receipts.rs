@@ -9,7 +9,7 @@
 use data_encoding::BASE64URL_NOPAD;
 use serde::{Deserialize, Serialize};
 
-/// Projects in one health request.
+/// Entries in one health request.
 pub const MOST_PROJECTS: usize = 8;
 /// Characters of the header's value. Common servers take lines of 4 KiB at least.
 const MOST_HEADER_BYTES: usize = 4000;
@@ -38,20 +38,20 @@ pub type BodyKey = [String; 7];
 /// The question of a health request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewestReceipts {
-    /// The projects.
+    /// The entries; a project may have several, the newest first.
     pub projects: Vec<NewestOfProject>,
 }
 
-/// The newest receipts of one project.
+/// Receipts of one project.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewestOfProject {
     /// The project; none for rows without one.
     #[serde(default)]
     pub project: Option<String>,
-    /// The id of the newest event.
+    /// The id of an event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event: Option<String>,
-    /// The key of the newest body.
+    /// The key of a body.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<BodyKey>,
 }
@@ -80,14 +80,14 @@ impl NewestReceipts {
     }
 }
 
-/// The answer in a health document: one entry for each project, in the order of the question.
+/// The answer in a health document: one for each entry, in the order of the question.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewestStates {
     /// The projects.
     pub projects: Vec<StatesOfProject>,
 }
 
-/// The server's answer about the receipts of one project.
+/// The server's answer about one entry.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatesOfProject {
     /// The project, as it was named.

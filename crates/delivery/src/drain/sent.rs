@@ -37,7 +37,7 @@ pub(super) fn question_of(asked: &[ProjectReceipts]) -> String {
     NewestReceipts { projects: projects.collect() }.to_header()
 }
 
-/// The answers in a health document, one for each project that was asked about; nothing when the server
+/// The answers in a health document, one for each entry of the question; nothing when the server
 /// does not know the question. A project that the answer does not name is unknown.
 pub(super) fn read_states(
     document: &Value,

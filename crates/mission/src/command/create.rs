@@ -17,6 +17,7 @@ use crate::template::{read_spec_template, tasks_readme};
 use crate::transaction::{Change, lock_mission};
 use serde::Serialize;
 use serde_json::json;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// Actor of the facts that this command writes.
@@ -224,15 +225,16 @@ pub fn plan(project: &Project, request: &CreateRequest, cwd: &Path, clock: &Cloc
     Ok(CreationPlan { change, created, project: project.clone() })
 }
 
-/// The name has the first eight characters of the id, which are the same for a quarter of a second: a command that is
-/// given twice at once may have the same name twice.
+/// The name has the first eight characters of the id, which are the same for about a second: a command that is given twice
+/// at once may have the same name twice.
 fn check_absent(directory: &Path) -> Result<()> {
     match directory.symlink_metadata() {
         Ok(_) => {
             let problem = format!("{} exists already", contract::text::path(directory));
             Err(MissionError::rule(ErrorCode::MissionExists, problem))
         }
-        Err(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(MissionError::io("read", directory)(error)),
     }
 }
 

@@ -9,6 +9,8 @@ mod refusals;
 mod rewind_check;
 mod streams;
 
+#[cfg(test)]
+pub(crate) use rewind_check::MOST_THERE_BEFORE;
 pub use rewind_check::ProjectReceipts;
 
 pub use refusals::RefusalMemory;

@@ -11,9 +11,10 @@ use crate::row::Kind;
 use crate::store::Abort;
 use contract::wire::receipts::{MOST_PROJECTS, ReceiptState};
 use rusqlite::{Connection, params};
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-/// Receipts of one project that a drain asks about: an event, a body or both; a project may have several.
+/// Receipts of one project that a drain asks about: an event, a body or both. A project may have several.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProjectReceipts {
     /// The project; none for rows without one.
@@ -24,10 +25,17 @@ pub struct ProjectReceipts {
     pub body: Option<[String; 7]>,
     event_seq: i64,
     body_seq: i64,
+    /// Number of the project's entries, with those for which there was no place.
+    of_project: usize,
 }
 
-/// Receipts of rows that were on the server before, of which a drain asks about at most.
-const MOST_THERE_BEFORE: usize = 3;
+/// The server's answer about one entry: the state of its event and of its body.
+type Answer = (Option<ReceiptState>, Option<ReceiptState>);
+
+/// Receipts of rows that were on the server before, of which a drain asks about at most, by project and kind.
+pub(crate) const MOST_THERE_BEFORE: usize = 3;
+/// Receipts that are read at most, by place and kind, to find one of a row that was new to the server.
+const MOST_READ: i64 = 1000;
 
 struct NewestReceipt {
     key: String,
@@ -39,8 +47,8 @@ struct NewestReceipt {
 impl Outbox {
     /// The newest event receipt and the newest body receipt of each project. Behind one of a row that was on the server
     /// before, also older ones: at most three such rows, and the newest that was new to the server. [`MOST_PROJECTS`]
-    /// entries at most: those of projects with a warning, then one of each project, those with the newest receipts first,
-    /// then their older ones. Receipts that are marked to be sent again claim nothing, so they are not named.
+    /// entries at most: the first one of each project with a warning, then of each other project, those with the newest
+    /// receipts first, then the older ones. Receipts that are marked to be sent again claim nothing, so they are not named.
     pub fn newest_receipts(&mut self) -> Result<Vec<ProjectReceipts>, QueueError> {
         self.store.read("read receipts of", |tx| {
             let rewound = Rewound::read(tx)?;
@@ -56,50 +64,47 @@ impl Outbox {
                 let entries = entries_of(&project_uuid, [newest(Kind::Event)?, newest(Kind::Body)?]);
                 let last = entries.iter().map(|receipts| receipts.event_seq.max(receipts.body_seq)).max();
                 for (at, receipts) in entries.into_iter().enumerate() {
-                    // A warning ends when all of its project are there.
-                    let rank = if warned.is_some() { 0 } else { 1 + at };
-                    found.push((rank, std::cmp::Reverse(last), receipts));
+                    found.push(((at > 0, warned.is_none(), Reverse(last)), receipts));
                 }
             }
-            found.sort_by_key(|(rank, last, _)| (*rank, *last));
-            Ok(found.into_iter().map(|(.., receipts)| receipts).take(MOST_PROJECTS).collect())
+            found.sort_by_key(|(order, _)| *order);
+            Ok(found.into_iter().map(|(_, receipts)| receipts).take(MOST_PROJECTS).collect())
         })
     }
 
-    /// Records the server's answer about `asked`: for each project the state of its event and of its body. Returns
-    /// the new warning.
+    /// Records the server's answers about `asked`, one for each entry. Returns the new warning.
     pub fn record_answers(
         &mut self,
         asked: &[ProjectReceipts],
-        answers: &[(Option<ReceiptState>, Option<ReceiptState>)],
+        answers: &[Answer],
     ) -> Result<Option<Rewound>, QueueError> {
         let before = self.store.read("read the warnings of", |tx| Rewound::read(tx))?;
         let mut after = before.clone();
+        let mut projects: BTreeMap<&Option<String>, Vec<(&ProjectReceipts, &Answer)>> = BTreeMap::new();
+        for (receipts, answer) in asked.iter().zip(answers) {
+            projects.entry(&receipts.project_uuid).or_default().push((receipts, answer));
+        }
         // Projects of the warning are first. One that is not asked about, although there was room, claims
         // nothing any more.
-        let room = asked.len() < MOST_PROJECTS
-            || asked.iter().any(|receipts| before.of(&receipts.project_uuid).is_none());
-        for project in &before.projects {
-            let receipts = asked.iter().find(|receipts| receipts.project_uuid == project.project_uuid);
-            for kind in Kind::ALL {
-                let is_asked = receipts.is_some_and(|receipts| receipts.names(kind));
-                if !is_asked && (room || receipts.is_some()) {
-                    after.clear_missing(&project.project_uuid, kind);
-                }
+        let room =
+            projects.len() < MOST_PROJECTS || projects.keys().any(|project| before.of(project).is_none());
+        for project in before.projects.iter().filter(|project| !projects.contains_key(&project.project_uuid))
+        {
+            for kind in Kind::ALL.into_iter().filter(|_| room) {
+                after.clear_missing(&project.project_uuid, kind);
             }
         }
-        for (ProjectReceipts { project_uuid, .. }, _) in asked.iter().zip(answers) {
+        for (project_uuid, entries) in projects {
+            let is_complete = entries.iter().all(|(receipts, _)| receipts.of_project == entries.len());
             for kind in Kind::ALL {
-                let named = asked
-                    .iter()
-                    .zip(answers)
-                    .filter(|(receipts, _)| receipts.project_uuid == *project_uuid && receipts.names(kind));
+                let named = entries.iter().filter(|(receipts, _)| receipts.names(kind));
                 let states = named.map(|(receipts, (event, body))| match kind {
                     Kind::Event => (receipts.event_seq, *event),
                     Kind::Body => (receipts.body_seq, *body),
                 });
                 let is_there = |state| matches!(state, Some(ReceiptState::Held | ReceiptState::Forgotten));
-                if states.clone().all(|(_, state)| is_there(state)) {
+                // Without an entry this kind claims nothing.
+                if is_complete && states.clone().all(|(_, state)| is_there(state)) {
                     after.clear_missing(project_uuid, kind);
                 }
                 for (seq, _) in states.filter(|(_, state)| *state == Some(ReceiptState::Missing)) {
@@ -137,32 +142,32 @@ fn newest_of(
     places: &[OriginId],
     up_to: Option<i64>,
 ) -> Result<Vec<NewestReceipt>, Abort> {
+    let mut select = conn.prepare_cached(
+        "SELECT key, seq, outcome <> 'delivered' OR reason <> '' FROM receipts
+         WHERE kind = ?1 AND place = ?2 AND seq <= ?3 AND again = 0 AND outcome <> 'dropped'
+         ORDER BY seq DESC LIMIT ?4",
+    )?;
     let mut newest = Vec::new();
-    for (all, most) in [(true, MOST_THERE_BEFORE as i64), (false, 1)] {
-        for place in places {
-            let mut select = conn.prepare_cached(
-                "SELECT key, seq, outcome <> 'delivered' OR reason <> '' AS was_there FROM receipts
-                 WHERE kind = ?1 AND place = ?2 AND seq <= ?3 AND again = 0 AND outcome <> 'dropped'
-                     AND (?4 OR NOT was_there)
-                 ORDER BY seq DESC LIMIT ?5",
-            )?;
-            let up_to = up_to.unwrap_or(i64::MAX);
-            let found = select.query_map(params![kind.stored(), place, up_to, all, most], |row| {
-                Ok(NewestReceipt { key: row.get(0)?, seq: row.get(1)?, was_there: row.get(2)? })
-            })?;
-            for receipt in found {
-                newest.push(receipt?);
+    for place in places {
+        let mut rows = select.query(params![kind.stored(), place, up_to.unwrap_or(i64::MAX), MOST_READ])?;
+        let mut there = 0;
+        while let Some(row) = rows.next()? {
+            let receipt = NewestReceipt { key: row.get(0)?, seq: row.get(1)?, was_there: row.get(2)? };
+            let is_new = !receipt.was_there;
+            there += usize::from(receipt.was_there);
+            if is_new || there <= MOST_THERE_BEFORE {
+                newest.push(receipt);
+            }
+            if is_new {
+                break;
             }
         }
-        newest.sort_by_key(|receipt| std::cmp::Reverse(receipt.seq));
-        if all {
-            newest.truncate(MOST_THERE_BEFORE);
-        }
-        if let Some(new) = newest.iter().position(|receipt| !receipt.was_there) {
-            newest.truncate(new + 1);
-            break;
-        }
     }
+    newest.sort_by_key(|receipt| Reverse(receipt.seq));
+    let new = newest.iter().position(|receipt| !receipt.was_there);
+    let new = new.map(|at| newest.split_off(at)).and_then(|rest| rest.into_iter().next());
+    newest.truncate(MOST_THERE_BEFORE);
+    newest.extend(new);
     Ok(newest)
 }
 
@@ -171,7 +176,7 @@ fn entries_of(
     project_uuid: &Option<String>,
     [events, bodies]: [Vec<NewestReceipt>; 2],
 ) -> Vec<ProjectReceipts> {
-    let number = events.len().max(bodies.len());
+    let of_project = events.len().max(bodies.len());
     let (mut events, mut bodies) = (events.into_iter(), bodies.into_iter());
     let next = |_| {
         let (event, body) = (events.next(), bodies.next());
@@ -181,7 +186,8 @@ fn entries_of(
             body_seq: body.as_ref().map_or(0, |body| body.seq),
             event: event.map(|event| event.key),
             body: body.and_then(|body| serde_json::from_str(&body.key).ok()),
+            of_project,
         }
     };
-    (0..number).map(next).collect()
+    (0..of_project).map(next).collect()
 }

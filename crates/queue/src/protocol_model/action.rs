@@ -4,6 +4,7 @@ use super::world::{
     Account, CaptureStep, Command, Defect, DrainStep, MigrateStep, Process, ROWS, Request, Row, Rows, World,
 };
 use crate::consent::Hold;
+use crate::outbox::MOST_THERE_BEFORE;
 use contract::wire::EventStatus;
 use contract::wire::receipts::ReceiptState;
 use contract::{Consent, Start};
@@ -317,10 +318,11 @@ pub(super) fn state_of(world: &World, account: Account, row: Row) -> ReceiptStat
 /// the server.
 pub(super) fn lost_newest(world: &World, number: usize, account: Account) -> bool {
     let queue = &world.machines[number].queues[account as usize];
-    let newest = queue.receipts.iter().rev();
-    let was_there = newest.clone().take_while(|row| queue.duplicates.contains(row)).count();
-    !queue.rewound
-        && newest.take(was_there + 1).any(|row| state_of(world, account, *row) == ReceiptState::Missing)
+    let mut newest = queue.receipts.iter().rev();
+    let were_there = newest.clone().take_while(|row| queue.duplicates.contains(row)).take(MOST_THERE_BEFORE);
+    let new = newest.find(|row| !queue.duplicates.contains(row));
+    let is_lost = |row: &Row| state_of(world, account, *row) == ReceiptState::Missing;
+    !queue.rewound && were_there.chain(new).any(is_lost)
 }
 
 fn advance(world: &mut World, number: usize, process: Process) {

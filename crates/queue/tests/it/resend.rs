@@ -1,6 +1,7 @@
 //! Sent bytes: kept with the receipts, dropped oldest first, and sent again.
 
 use crate::support::*;
+use contract::event::ValidatedEvent;
 use contract::wire::receipts::ReceiptState;
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -310,6 +311,44 @@ fn duplicate_does_not_hide_a_loss_behind_it() {
     }
     let asked = outbox.newest_receipts().expect("receipts");
     assert_eq!(names(&asked), ["01A005", "01A004", "01A003", "01A001"]);
+}
+
+#[test]
+fn each_of_eight_projects_is_asked_about_before_older_receipts() {
+    let home = Home::new();
+    let projects: Vec<String> = (0..8).map(|n| format!("{n}{}", &PROJECT[1..])).collect();
+    for (n, project) in projects.iter().chain(&projects).enumerate() {
+        let text = event(&format!("01A{n:03}")).text().replace(PROJECT, project);
+        let mut rows = unproven([ValidatedEvent::unvalidated(text)]);
+        rows.place.project_uuid = Some(project.clone());
+        let mut writer = home.writer(&scope());
+        let prepared = writer.prepare(&rows).expect("prepared");
+        writer.confirm(prepared).expect("confirmed");
+    }
+    let mut outbox = home.outbox(&scope());
+    while let Some(batch) = outbox.read_events(PLENTY, &no_opt_in, &SkipSet::default()).expect("read") {
+        for (at, row) in batch.rows.iter().enumerate() {
+            let outcome = if at == 0 { RowOutcome::Delivered } else { RowOutcome::Duplicate };
+            outbox.record(&[(row.row, row.digest, outcome)]).expect("recorded");
+        }
+    }
+    let asked_of = |asked: &[queue::ProjectReceipts]| {
+        let mut asked: Vec<_> = asked.iter().map(|receipts| receipts.project_uuid.clone().unwrap()).collect();
+        asked.sort();
+        asked
+    };
+    let asked = outbox.newest_receipts().expect("receipts");
+    assert_eq!(asked_of(&asked), projects);
+    let answers: Vec<_> =
+        (0..8).map(|at| (Some([ReceiptState::Missing, ReceiptState::Held][at % 2]), None)).collect();
+    let warned = outbox.record_answers(&asked, &answers).expect("recorded").expect("a warning");
+    assert_eq!(warned.projects.len(), 4);
+    // Their older receipts were not named, so an answer about the newest does not end the warnings.
+    let asked = outbox.newest_receipts().expect("receipts");
+    assert_eq!(asked_of(&asked), projects);
+    let held = [(Some(ReceiptState::Held), None); 8];
+    let warned = outbox.record_answers(&asked, &held).expect("recorded").expect("a warning");
+    assert_eq!(warned.projects.len(), 4);
 }
 
 #[test]
