@@ -211,6 +211,26 @@ mod tests {
     }
 
     #[test]
+    fn each_sign_alone_decides() {
+        for (body, is_too_large, is_about_the_team, is_by_document) in [
+            (json!({}), false, false, false),
+            (json!({"error": "no"}), false, false, true),
+            (json!({"error_code": "not_this"}), false, false, true),
+            (json!({"error_code": "sync_batch_too_large"}), true, false, true),
+            (json!({"category": "request_too_large"}), true, false, false),
+            (json!({"message": "payload too large"}), true, false, true),
+            (json!({"detail": "no private teamspace"}), false, true, true),
+            (json!({"error": "private team"}), false, false, true),
+            (json!({"error": "direct ingress"}), false, false, true),
+            (json!({"error": "direct ingress: no private team"}), false, true, true),
+        ] {
+            let text = error_text(400, body.clone());
+            let found = (text.is_too_large(), text.is_about_the_team(), text.is_by_document());
+            assert_eq!(found, (is_too_large, is_about_the_team, is_by_document), "{body}");
+        }
+    }
+
+    #[test]
     fn long_or_structured_text_is_bounded_and_kept() {
         let said = error_text(400, json!({"error": "x".repeat(10_000)}));
         assert!(said.text().unwrap().chars().count() <= LONGEST + 3);

@@ -181,3 +181,20 @@ fn judge_details(ids: &[&str], error_text: &ErrorText) -> Option<BatchJudgement>
     let ours = verdicts.iter().filter(|verdict| **verdict != ItemVerdict::Resend).count();
     (ours > 0).then(|| BatchJudgement::Items { verdicts, unknown_ids: named.len() - ours })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::HttpAnswer;
+
+    #[test]
+    fn details_park_named_rows_and_count_unknown_ids() {
+        let body = r#"{"details": [{"event_id": "a", "error": "no"}, {"event_id": "x"}, {"event_id": "y"}]}"#;
+        let text = ErrorText::of(&HttpAnswer::from_parts(400, None, body.into()));
+        let Some(BatchJudgement::Items { verdicts, unknown_ids }) = judge_details(&["a", "b"], &text) else {
+            panic!("details are believed");
+        };
+        assert!(matches!(verdicts[..], [ItemVerdict::Rejected(_), ItemVerdict::Resend]), "{verdicts:?}");
+        assert_eq!(unknown_ids, 2);
+    }
+}
