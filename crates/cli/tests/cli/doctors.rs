@@ -129,11 +129,16 @@ fn every_screen_names_the_record_that_a_live_daemon_lacks() {
     for (spoil, name) in [(noise, "owner_record_unreadable"), (none, "owner_record_stale")] {
         let world = logged_in();
         let _daemon = Daemon::start(&world);
+        let control = world.home().control_file();
+        let aside = control.with_extension("aside");
         spoil(&world.home().owner_record());
-        assert_eq!(agreed(&world, name), [name]);
-        let text = world.run(["sync", "daemon", "status"]).exits(1).stdout;
-        assert!(text.contains("Daemon        : running\n"), "{text}");
-        assert!(text.contains("Remedy        : spec-kitty doctor restart-daemon\n"), "{text}");
+        for (state, from, to) in [("starting", &control, &aside), ("running", &aside, &control)] {
+            fs::rename(from, to).unwrap();
+            assert_eq!(agreed(&world, name), [name]);
+            let text = world.run(["sync", "daemon", "status"]).exits(1).stdout;
+            assert!(text.contains(&format!("Daemon        : {state}\n")), "{text}");
+            assert!(text.contains("Remedy        : spec-kitty doctor restart-daemon\n"), "{text}");
+        }
         let _ = world.run(["doctor", "restart-daemon"]).exits(0);
         assert_eq!(agreed(&world, name), Vec::<String>::new());
         let _ = world.run(["sync", "daemon", "status"]).exits(0);

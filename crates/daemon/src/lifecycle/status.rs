@@ -22,6 +22,8 @@ use system::lock::{LockProbe, probe};
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// Time for an ending process to release the owner lock.
 const RELEASE_TIMEOUT: Duration = Duration::from_millis(50);
+/// Most observations after the first.
+const RETRIES: u32 = 3;
 
 /// The state of the daemon of one home.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -87,6 +89,11 @@ pub(super) fn hint<S: serde::Serializer>(remedy: &Option<Remedy>, serializer: S)
 
 /// Observes the daemon of `home`.
 pub fn observe_status(home: &Home) -> DaemonStatus {
+    observe(home, RETRIES)
+}
+
+/// With a retry left, a daemon that starts or ends meanwhile is observed again.
+fn observe(home: &Home, retries: u32) -> DaemonStatus {
     let lock = probe(&home.owner_lock());
     let reading = read_record(&home.owner_record());
     let mut status = DaemonStatus {
@@ -108,8 +115,8 @@ pub fn observe_status(home: &Home) -> DaemonStatus {
         status.take_record(record);
     }
     match lock {
-        Ok(LockProbe::Held) => status.ask_holder(home, &reading),
-        Ok(LockProbe::Free) => status.judge_unheld(home),
+        Ok(LockProbe::Held) => status.ask_holder(home, &reading, retries),
+        Ok(LockProbe::Free) => status.judge_unheld(home, retries),
         Err(error) => status.set(
             DaemonState::Unreadable,
             format!("the owner lock {} cannot be probed: {error}", contract::text::path(&home.owner_lock())),
@@ -134,11 +141,13 @@ impl DaemonStatus {
         self.started_at = set(&record.started_at);
     }
 
-    fn judge_unheld(&mut self, home: &Home) {
+    fn judge_unheld(&mut self, home: &Home, retries: u32) {
         let facts = observe_owner(home);
-        if let (_, Some(fault)) = judge_owner(&facts)
-            && facts.lock == LockState::Free
-        {
+        if facts.lock == LockState::Held {
+            self.judge_held(home, &facts, retries);
+            return;
+        }
+        if let (_, Some(fault)) = judge_owner(&facts) {
             self.set(DaemonState::Unreadable, describe(&fault), Some(fault.remedy));
             return;
         }
@@ -157,7 +166,22 @@ impl DaemonStatus {
         }
     }
 
-    fn ask_holder(&mut self, home: &Home, reading: &OwnerReading) {
+    /// A holder that cannot be asked, by its record; `facts` waited for a record and for the end of the holder.
+    fn judge_held(&mut self, home: &Home, facts: &OwnerFacts, retries: u32) {
+        if (facts.lock == LockState::Free || is_of_ours(&facts.reading))
+            && let Some(retries) = retries.checked_sub(1)
+        {
+            *self = observe(home, retries);
+            return;
+        }
+        let (detail, remedy) = match judge_owner(facts) {
+            (_, Some(fault)) => (describe(&fault), Some(fault.remedy)),
+            (_, None) => ("a daemon holds the owner lock and is starting".to_owned(), None),
+        };
+        self.set(DaemonState::Starting, detail, remedy);
+    }
+
+    fn ask_holder(&mut self, home: &Home, reading: &OwnerReading, retries: u32) {
         if let OwnerReading::Readable(record) = reading
             && is_suspended(home, record)
         {
@@ -189,11 +213,7 @@ impl DaemonStatus {
                 return;
             }
             Ok(None) => {
-                self.set(
-                    DaemonState::Starting,
-                    "a daemon holds the owner lock and is starting".to_owned(),
-                    None,
-                );
+                self.judge_held(home, &observe_owner(home), retries);
                 return;
             }
             Err(error) => {
@@ -215,7 +235,9 @@ impl DaemonStatus {
                 }
             }
             // A dying process releases its port before its lock.
-            Err(_) if becomes_free(home, RELEASE_TIMEOUT) => *self = observe_status(home),
+            Err(_) if retries > 0 && becomes_free(home, RELEASE_TIMEOUT) => {
+                *self = observe(home, retries - 1)
+            }
             Err(error) => self.judge_unresponsive(home, reading, &control, &error),
         }
     }
@@ -249,7 +271,7 @@ impl DaemonStatus {
         };
         let ours = record.instance.as_ref().map(|instance| instance.instance_id.as_str());
         if ours != Some(control.instance_id.as_str()) {
-            self.set(DaemonState::Starting, "a daemon holds the owner lock and is starting".to_owned(), None);
+            self.judge_held(home, &observe_owner(home), 0);
             return;
         }
         match Holder::prove(home, record, None) {
@@ -275,4 +297,26 @@ fn is_of_ours(reading: &OwnerReading) -> bool {
 /// Whether the process of `record` provably holds the lock of `home` and is suspended from outside.
 fn is_suspended(home: &Home, record: &OwnerRecord) -> bool {
     Holder::prove(home, record, None).is_some_and(|holder| holder.is_suspended())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use identity::Environment;
+    use system::lock::FileLock;
+
+    #[test]
+    fn daemon_that_starts_between_probe_and_reading_is_observed_again() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let home = directory.path().to_string_lossy().into_owned();
+        let home = Home::resolve(&Environment::from_pairs([("SPEC_KITTY_HOME", home)])).expect("a home");
+        let mut status = observe_status(&home);
+        assert_eq!(status.state, DaemonState::Stopped);
+        let _lock = FileLock::acquire(&home.owner_lock(), Duration::ZERO, "the daemon").expect("locked");
+        for retries in [0, RETRIES] {
+            status.judge_unheld(&home, retries);
+            assert_eq!(status.state, DaemonState::Starting);
+            assert_eq!(status.remedy, Some(Remedy::RestartDaemon));
+        }
+    }
 }

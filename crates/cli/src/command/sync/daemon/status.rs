@@ -17,7 +17,7 @@ impl Verb for DaemonStatusArgs {
 
     fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
         let status = observe_status(context.home()?);
-        // Stopped or starting, a daemon needs no remedy.
+        // A state with a remedy is a failure.
         let exit = if status.remedy.is_none() { ExitCode::Ok } else { ExitCode::Failed };
         Ok(Report::exiting(exit, &DaemonView(status)))
     }
