@@ -420,14 +420,14 @@ impl Change {
             prepared: None,
         };
         match self.prepare_rows(project, outgoing, clock, &origin, known, &mut preparing) {
-            Ok(cache) => Ok(PreparedCapture {
-                state: CaptureState::Captured,
-                settled: Some(settled),
-                pending: preparing.into_pending(cache),
-            }),
+            Ok(cache) => {
+                let pending = preparing.into_pending();
+                let cache = cache.filter(|cache| pending.is_some() || cache.became_complete());
+                Ok(PreparedCapture { state: CaptureState::Captured, settled: Some(settled), pending, cache })
+            }
             Err(cause) => {
-                let pending = preparing.into_pending(None);
-                PreparedCapture { state: CaptureState::Captured, settled: None, pending }.withdraw();
+                let pending = preparing.into_pending();
+                PreparedCapture { pending, ..PreparedCapture::nothing(CaptureState::Captured) }.withdraw();
                 Err(cause)
             }
         }
@@ -555,9 +555,9 @@ impl Preparing {
     }
 
     /// Rows to be confirmed or withdrawn, if any.
-    fn into_pending(self, cache: Option<CapturedCache>) -> Option<Box<Pending>> {
+    fn into_pending(self) -> Option<Box<Pending>> {
         let Self { writer, prepared, .. } = self;
-        Some(Box::new(Pending { writer, prepared: prepared?, cache }))
+        Some(Box::new(Pending { writer, prepared: prepared? }))
     }
 }
 
@@ -576,24 +576,25 @@ struct PreparedCapture {
     state: CaptureState,
     settled: Option<Settled>,
     pending: Option<Box<Pending>>,
+    /// What is remembered once they are confirmed.
+    cache: Option<CapturedCache>,
 }
 
 #[derive(Debug)]
 struct Pending {
     writer: Writer,
     prepared: Prepared,
-    cache: Option<CapturedCache>,
 }
 
 impl PreparedCapture {
     const fn nothing(state: CaptureState) -> Self {
-        Self { state, settled: None, pending: None }
+        Self { state, settled: None, pending: None, cache: None }
     }
 
     /// Takes back the rows of a command that was undone. Should that fail, it is as after a crash.
     fn withdraw(self) {
         if let Some(pending) = self.pending {
-            let Pending { mut writer, prepared, .. } = *pending;
+            let Pending { mut writer, prepared } = *pending;
             if let Err(error) = writer.withdraw(prepared) {
                 tracing::warn!(
                     "the next command on the mission settles what was prepared: {}",
@@ -604,18 +605,18 @@ impl PreparedCapture {
     }
 
     fn confirm(self) -> Result<CaptureReport> {
-        let Self { state, settled, pending } = self;
+        let Self { state, settled, pending, cache } = self;
         let captured = match pending {
             None => None,
             Some(pending) => {
-                let Pending { mut writer, prepared, cache } = *pending;
+                let Pending { mut writer, prepared } = *pending;
                 let captured = writer
                     .confirm(prepared)
                     .map_err(|error| MissionError::CapturePending { problem: chain(&error) })?;
-                cache.iter().for_each(CapturedCache::write);
                 Some(captured)
             }
         };
+        cache.iter().for_each(CapturedCache::write);
         Ok(CaptureReport { state, captured, settled })
     }
 }

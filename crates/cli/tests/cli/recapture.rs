@@ -124,6 +124,30 @@ fn missions_of_a_lost_queue_are_named_until_their_history_is_captured() {
     assert!(all.iter().all(|row| held.contains(row)) && held.len() > all.len(), "{held:?}");
 }
 
+/// A new queue DB got all documents, and the log has no row to send.
+#[test]
+fn history_without_a_row_to_capture_is_complete() {
+    let (world, _server) = with_server();
+    let mission = Mission::create(&world, "sample");
+    std::fs::remove_file(mission.path.join("status.events.jsonl")).unwrap();
+    let remedy = Remedy::CaptureHistory { mission: mission.slug.clone() };
+    let captured =
+        || world.run([&remedy.argv().unwrap()[..], &["--json".to_owned()]].concat()).exits(0).json();
+    captured();
+    let caches = std::fs::read_dir(world.work().join(".git/spec-kitty-locks")).unwrap();
+    let cache = caches
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.to_string_lossy().ends_with(".captured.json"))
+        .unwrap();
+    let mut known: Value = serde_json::from_slice(&std::fs::read(&cache).unwrap()).unwrap();
+    known["incomplete"] = json!(true);
+    std::fs::write(&cache, known.to_string()).unwrap();
+    assert_eq!(incomplete(&world), json!([remedy.hint()]));
+    let again = captured();
+    assert_eq!(again["capture"]["events"].as_u64().unwrap_or(0), 0, "{again:#}");
+    assert_eq!(incomplete(&world), Value::Null);
+}
+
 fn destroy(path: &Path) {
     std::fs::write(path, "no database at all").unwrap();
 }

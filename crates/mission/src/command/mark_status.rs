@@ -226,7 +226,7 @@ fn change(
         };
         (entry, proof.clone())
     }));
-    // The commit of the coordination branch has what is there.
+    // Files on the coordination branch have a commit of their own.
     let mut files = if change.appends() { change.state_files()? } else { Vec::new() };
     if let Some((path, text)) = ticked {
         files.push(path.clone());

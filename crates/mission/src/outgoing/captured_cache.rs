@@ -4,8 +4,8 @@
 //! hundred documents a hundred events per lane change. It only saves work: lost, unreadable or of another queue, it
 //! counts as empty, and every document is captured once more. Queue and server discard the duplicates.
 //!
-//! A cache of another queue shows one thing more: what this checkout captured of the mission went into a queue DB that
-//! is not there any more, or that lost rows since ([`read_incomplete_captures`]).
+//! A cache with another key means that the queue DB was replaced or lost rows. [`read_incomplete_captures`] names its
+//! mission.
 
 use crate::document::{MAX_JSON, read_text};
 use crate::error::Result;
@@ -30,12 +30,15 @@ pub(crate) struct CapturedCache {
     /// Whether the queue lacks what was captured into another one, or before it lost rows.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     incomplete: bool,
+    /// Whether this command captures what the queue lacked.
+    #[serde(skip)]
+    became_complete: bool,
     #[serde(skip)]
     path: PathBuf,
 }
 
-/// Missions of a project that this checkout captured for `scope` into another queue DB than the one with this key, or
-/// before that one lost rows, and whose history was not captured again.
+/// Missions in this checkout whose cache for `scope` has another key than the queue DB, and whose history was not
+/// captured again. A cache with another key means that the queue DB was replaced or lost rows.
 ///
 /// # Errors
 /// When the missions cannot be listed.
@@ -89,7 +92,12 @@ impl CapturedCache {
 
     /// Records that the whole mission is captured.
     pub(crate) fn complete(&mut self) {
-        self.incomplete = false;
+        self.became_complete = std::mem::take(&mut self.incomplete);
+    }
+
+    /// Whether the mission was incomplete: then the cache is written even if no row is captured.
+    pub(crate) const fn became_complete(&self) -> bool {
+        self.became_complete
     }
 
     /// Whether the document at `path` was captured with this hash last.
