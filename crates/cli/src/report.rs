@@ -98,11 +98,15 @@ pub(crate) fn more_projects(count: usize, all: &str) -> Option<String> {
     Some(format!("... and {}; `{all}` lists them", counted(rest, "more project", "more projects")))
 }
 
-/// The key of a row as lists show it: the id of an event, or the path of a document with its mission.
+/// The key of a row as lists show it: the id of an event, or the path of a document with its mission and the start of
+/// its hash, which tells versions of a document apart.
 pub(crate) fn row_name(key: &str) -> String {
     // The key of a body: project, mission, branch, mission type, manifest version, path and hash.
     match serde_json::from_str::<[String; 7]>(key) {
-        Ok([_, mission, .., path, _]) => printable(&format!("{path} of {mission}")).into_owned(),
+        Ok([_, mission, .., path, hash]) => {
+            let hash: String = hash.chars().take(8).collect();
+            printable(&format!("{path} of {mission}, hash {hash}")).into_owned()
+        }
         Err(_) => printable(key).into_owned(),
     }
 }
