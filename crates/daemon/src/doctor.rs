@@ -129,7 +129,7 @@ impl DaemonFinding {
 pub struct OrphanReport {
     /// Findings, those of this home first.
     pub findings: Vec<DaemonFinding>,
-    /// Faults of owner record and lock: orphans cannot be told while they last. Their remedies are other commands.
+    /// Faults of owner record and lock: while they last, no record can be judged. Their remedies are other commands.
     pub faults: Vec<Fault>,
     /// Whether nothing that concerns this home is left to do.
     pub clean: bool,
@@ -141,18 +141,19 @@ pub fn orphan_daemons(home: &Home, verdict: &Verdict, treatment: Treatment) -> O
         detect(home, verdict).into_iter().map(|found| found.treat(home, treatment)).collect();
     let named: Vec<i64> = findings.iter().map(|finding| finding.pid).collect();
     findings.extend(scan_processes(home, &named));
-    let treated = |finding: &DaemonFinding| {
+    let is_treated = |finding: &DaemonFinding| {
         matches!(
             finding.action,
             CleanupAction::RecordRemoved | CleanupAction::Stopped | CleanupAction::FilesMovedAside
         )
     };
-    let (_, fault) = match findings.iter().any(treated) {
-        true => judge_owner(&observe_owner(home)),
-        false => judge_owner(&verdict.facts().owner),
+    let (_, fault) = if findings.iter().any(is_treated) {
+        judge_owner(&observe_owner(home))
+    } else {
+        judge_owner(&verdict.facts().owner)
     };
     let settled =
-        findings.iter().all(|finding| finding.class == CleanupClass::NeverTouch || treated(finding));
+        findings.iter().all(|finding| finding.class == CleanupClass::NeverTouch || is_treated(finding));
     OrphanReport { findings, clean: settled && fault.is_none(), faults: fault.into_iter().collect() }
 }
 

@@ -99,7 +99,7 @@ impl ControlFileError {
 }
 
 /// Path and detail of a fault, in one line.
-pub(crate) fn describe(fault: &Fault) -> String {
+pub fn describe(fault: &Fault) -> String {
     let path = fault.path.as_deref().map(contract::text::path).unwrap_or_default();
     format!("{path} {}", fault.detail).trim_start().to_owned()
 }

@@ -3,6 +3,7 @@
 use crate::diagnostics::name_of;
 use crate::verb::{Args, Class, CliError, CommandContext, ExitCode, Render, Report, Verb};
 use contract::text::printable;
+use daemon::control::file::describe;
 use daemon::doctor::{
     CleanupAction, CleanupClass, DaemonFinding, DaemonFindingKind, OrphanReport, Treatment, orphan_daemons,
 };
@@ -70,9 +71,8 @@ impl Render for OrphanReportView {
             }
         }
         for fault in &self.report.faults {
-            let path = fault.path.as_deref().map(contract::text::path).unwrap_or_default();
-            let _ = writeln!(out, "{} {path}", fault.code.name());
-            let _ = writeln!(out, "  {}", printable(&fault.detail));
+            let _ = writeln!(out, "{}", fault.code.name());
+            let _ = writeln!(out, "  {}", printable(&describe(fault)));
             let _ = writeln!(out, "  {}", printable(&fault.remedy.hint()));
         }
         if out.is_empty() {
