@@ -8,8 +8,8 @@ use serde::Serialize;
 
 /// Replace the daemon by one with the identity of this command
 ///
-/// Logged out, or with hosted sync off, it only stops the old one. Where it neither ends nor starts a daemon it exits 1 and
-/// names the command that helps.
+/// Logged out, or with hosted sync off, it only stops the old one. It exits 1 with `reason` when there was nothing to
+/// restart, or when the stop or the start failed.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: spec-kitty doctor restart-daemon")]
 pub(crate) struct RestartDaemonArgs {

@@ -338,7 +338,7 @@ const GAPS: &str = "  \
 const BRING_BACK: &str = "\
 to capture again what the missions of a project still hold, run in that project (it shows a preview):
   spec-kitty sync capture --history MISSION
-`spec-kitty sync doctor` names the missions that were captured there
+`spec-kitty sync doctor` names missions of a checkout that were captured there by commands of this program
 ";
 
 /// `<saved> of <held>`, for events and for bodies.
