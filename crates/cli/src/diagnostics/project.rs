@@ -8,11 +8,11 @@ use contract::{Consent, Remedy};
 use identity::git::read_git_facts;
 use identity::project::{RecordedIdentity, config_file};
 use identity::{ProjectIdentity, locate_project_root};
-use mission::Project;
 use mission::command::log_faults::{ReadLogs, read_logs};
 use mission::outgoing::read_incomplete_captures;
+use mission::{MissionError, Project};
 use queue::HoldReason;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Most missions with a fault that are listed.
 const MISSIONS_SHOWN: usize = 5;
@@ -65,8 +65,10 @@ impl Diagnostics<'_> {
     pub(super) fn missions(&self) -> DiagnosticCheck {
         let not_checked = |why: &str| DiagnosticCheck::not_checked(CheckName::Missions, why);
         let Some(root) = self.project_root() else { return not_checked("not inside a project") };
-        let read = Project::read(&root).and_then(|project| Ok((read_logs(&project)?, project.missions())));
-        let (ReadLogs { missions, faults }, directory) = match read {
+        let read = Project::read(&root).and_then(|project| {
+            Ok((read_logs(&project)?, self.incomplete_captures(&project)?, project.missions()))
+        });
+        let (ReadLogs { missions, faults }, incomplete, directory) = match read {
             Ok(read) => read,
             Err(error) => return not_checked(&format!("the missions cannot be listed: {}", chain(&error))),
         };
@@ -77,7 +79,7 @@ impl Diagnostics<'_> {
         };
         let check = DiagnosticCheck::ok(CheckName::Missions, summary);
         let check = check.read_file(counted(missions as u64, "mission", "missions"), &directory);
-        let check = self.incomplete_captures(check, &root);
+        let check = with_incomplete_captures(check, incomplete);
         let check = faults.iter().take(MISSIONS_SHOWN).fold(check, |check, (mission, error)| {
             let detail = format!("{mission}: {}", chain(error));
             check.finding(error.code().name().to_lowercase(), detail, error.remedies())
@@ -92,26 +94,15 @@ impl Diagnostics<'_> {
         }
     }
 
-    /// Missions that were captured into a queue DB whose rows this home does not have.
-    fn incomplete_captures(&self, check: DiagnosticCheck, root: &Path) -> DiagnosticCheck {
+    /// Missions that were captured into a queue DB that is missing or lost rows.
+    fn incomplete_captures(&self, project: &Project) -> Result<Vec<String>, MissionError> {
         let is_captured = self.context.sync_enabled() && self.own_consent() != Some(Consent::OptedOut);
-        let (Some(scope), Some(counts)) = (&self.login.scope, &self.counts) else { return check };
-        let read = |project| read_incomplete_captures(&project, scope, counts.capture_key.as_deref());
-        // A project that cannot be read is not checked above.
-        let missions = match is_captured {
-            true => Project::read(root).and_then(read).unwrap_or_default(),
-            false => Vec::new(),
-        };
-        if missions.is_empty() {
-            return check;
+        match (&self.login.scope, &self.counts) {
+            (Some(scope), Some(counts)) if is_captured => {
+                read_incomplete_captures(project, scope, counts.capture_key.as_deref())
+            }
+            _ => Ok(Vec::new()),
         }
-        let detail = format!(
-            "{} captured into a queue DB that is not in this home, or that lost rows since: captured again, what the \
-             server has is a duplicate",
-            counted(missions.len() as u64, "mission was", "missions were")
-        );
-        let remedies = missions.into_iter().map(|mission| Remedy::CaptureHistory { mission });
-        check.finding("capture_incomplete", detail, remedies)
     }
 
     /// The decision about this project, and rows of any project that wait for one.
@@ -165,5 +156,43 @@ impl Diagnostics<'_> {
 
     fn project_root(&self) -> Option<PathBuf> {
         locate_project_root(self.context.directory(), &self.context.environment)
+    }
+}
+
+fn with_incomplete_captures(check: DiagnosticCheck, missions: Vec<String>) -> DiagnosticCheck {
+    if missions.is_empty() {
+        return check;
+    }
+    let detail = format!(
+        "{} captured into a queue DB that is missing or lost rows",
+        counted(missions.len() as u64, "mission was", "missions were")
+    );
+    let rest = missions.len().saturating_sub(MISSIONS_SHOWN) as u64;
+    let rest = (rest > 0).then(|| {
+        let more = counted(rest, "more mission", "more missions");
+        Remedy::Advice(format!("and {more}: `spec-kitty sync doctor` names them once these are captured"))
+    });
+    let shown = missions.into_iter().take(MISSIONS_SHOWN).map(|mission| Remedy::CaptureHistory { mission });
+    check.finding("capture_incomplete", detail, shown.chain(rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn missions_beyond_the_shown_are_counted() {
+        for (missions, rest) in
+            [(5, None), (6, Some("and 1 more mission: ")), (8, Some("and 3 more missions: "))]
+        {
+            let names = (0..missions).map(|number| format!("mission-{number}")).collect();
+            let check =
+                with_incomplete_captures(DiagnosticCheck::ok(CheckName::Missions, String::new()), names);
+            let check = serde_json::to_value(&check).expect("JSON");
+            let hints = check["findings"][0]["remediation"].as_array().expect("hints");
+            assert_eq!(hints.len(), MISSIONS_SHOWN + usize::from(rest.is_some()), "{check:#}");
+            let last = hints.last().and_then(serde_json::Value::as_str).expect("a hint");
+            assert!(last.starts_with(rest.unwrap_or("spec-kitty sync capture --history")), "{last}");
+        }
     }
 }

@@ -30,6 +30,7 @@ const ROWS: &[(&str, &str, How)] = &[
     ("cli/src/diagnostics/project.rs", "`git init`", Cured(project_becomes_a_repository)),
     ("cli/src/diagnostics/project.rs", "`git status`", Names("`git status`")),
     ("cli/src/diagnostics/project.rs", "warns of each", Names("`spec-kitty agent status show`")),
+    ("cli/src/diagnostics/project.rs", "once these are captured", Names("`spec-kitty sync doctor`")),
     ("cli/src/command/auth/doctor.rs", "= advice", From("make {} a file that this user may read and write")),
     ("cli/src/command/config/get.rs", "config set {} VALUE", Cured(unset_key_is_set)),
     ("cli/src/command/doctor/repair/mod.rs", "{first}, then run", Names("`spec-kitty doctor repair`")),
