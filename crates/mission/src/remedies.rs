@@ -135,7 +135,9 @@ impl ErrorCode {
             Self::MissionFileMissing => {
                 "write the file; `spec-kitty agent mission check-prerequisites --mission MISSION` shows what is there"
             }
-            Self::MissionExists => "use that mission; a second later the command makes another one",
+            Self::MissionExists => {
+                "work in that mission, or repeat `spec-kitty agent mission create` after a second for another one"
+            }
             Self::MissionNotFound => {
                 "write meta.json with the mission's `mission_id`; `git log -p -- FILE` shows what it held at each commit"
             }

@@ -173,6 +173,7 @@ const ROWS: &[(&str, &str, How)] = &[
     ("mission/src/remedies.rs", "ask under another", Names("--input-key")),
     ("mission/src/remedies.rs", "open a new decision", Names("`spec-kitty agent decision open`")),
     ("mission/src/remedies.rs", "the question came up", Names("--step-id")),
+    ("mission/src/remedies.rs", "work in that mission", Names("`spec-kitty agent mission create`")),
     ("mission/src/remedies.rs", "write meta.json", Names("meta.json")),
     ("mission/src/remedies.rs", "where the mission's log is", Names("other program")),
     ("mission/src/remedies.rs", "of that row by hand", Names("`at`")),

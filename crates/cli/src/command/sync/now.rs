@@ -283,11 +283,11 @@ impl Render for Delivery {
         lines.rows("remaining", (report.remaining.events, report.remaining.bodies), "");
         if let Some(rewound) = &report.server_rewound {
             lines.line("warning", rewound_text(rewound));
-            lines.remedy(&Remedy::ResendMissing);
+            lines.print_remedy(&Remedy::ResendMissing);
         }
         for warning in &self.warnings {
             lines.line("warning", printable(&warning.text));
-            lines.remedy(&warning.remedy);
+            lines.print_remedy(&warning.remedy);
         }
         lines.0.push_str(&elsewhere::describe(&self.elsewhere));
         lines.0
@@ -309,7 +309,7 @@ impl Lines {
         }
     }
 
-    fn remedy(&mut self, remedy: &Remedy) {
+    fn print_remedy(&mut self, remedy: &Remedy) {
         let _ = writeln!(self.0, "            {}", printable(&remedy.hint()));
     }
 
@@ -330,11 +330,11 @@ impl Lines {
             let name = project_name(held.repo_slug.as_deref(), held.project_uuid.as_deref());
             self.line("held", format_args!("{} of {name}", rows(held.events, held.bodies)));
             let project = held.project_uuid.clone().unwrap_or_else(|| "none".to_owned());
-            self.remedy(&Remedy::OptIn { project });
+            self.print_remedy(&Remedy::OptIn { project });
         }
         if let Some(more) = more_projects(held.len(), "spec-kitty sync status --json") {
             self.line("held", more);
-            self.remedy(&Remedy::OptInAllHeld);
+            self.print_remedy(&Remedy::OptInAllHeld);
         }
     }
 
@@ -342,7 +342,7 @@ impl Lines {
         for stopped in report.stopped_projects.iter().take(PROJECTS_SHOWN) {
             let name = project_name(stopped.repo_slug.as_deref(), stopped.project_uuid.as_deref());
             self.line("stopped", format_args!("{name}: {}", printable(&stopped.detail)));
-            stopped.remedy.iter().for_each(|remedy| self.remedy(remedy));
+            stopped.remedy.iter().for_each(|remedy| self.print_remedy(remedy));
         }
         if let Some(more) = more_projects(report.stopped_projects.len(), "spec-kitty sync now --report FILE")
         {
@@ -350,7 +350,7 @@ impl Lines {
         }
         if let Some(stopped) = &report.stopped {
             self.line("stopped", printable(&stopped.detail));
-            stopped.remedy.iter().for_each(|remedy| self.remedy(remedy));
+            stopped.remedy.iter().for_each(|remedy| self.print_remedy(remedy));
         }
     }
 
