@@ -134,7 +134,7 @@ impl CommandContext {
                     contract::text::path(&self.directory)
                 ))
                 .remedy(contract::Remedy::Advice(
-                    "run the command inside a project, or create `.kittify` in its root".into(),
+                    "run the command inside a project; `spec-kitty init` makes one of a repository".into(),
                 ))
         })
     }

@@ -33,14 +33,14 @@ fn missions_page_lists_repository_requirements() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/missions.md");
     let page = std::fs::read_to_string(page).unwrap();
     let before = page.split("```console").next().unwrap();
-    assert!(before.contains("`mkdir .kittify`"), "{before}");
+    assert!(before.contains("`spec-kitty init`"), "{before}");
 
     let world = World::new(env!("CARGO_BIN_EXE_spec-kitty"));
     world.git(["init", "--quiet"]);
     let list = ["agent", "status", "show"];
     let refused = world.run(list).exits(1);
     assert!(refused.stderr.contains(".kittify"), "{refused:?}");
-    world.run_program("mkdir", [".kittify"]).exits(0);
+    world.run(["init"]).exits(0);
     world.run(list).exits(0);
 }
 

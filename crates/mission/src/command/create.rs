@@ -101,6 +101,9 @@ pub struct Created {
     /// The branches.
     #[serde(flatten)]
     pub branches: BranchContract,
+    /// What to know about the new mission.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// Captured facts.
     pub capture: CaptureReport,
 }
@@ -286,8 +289,21 @@ fn describe(project: &Project, request: &CreateRequest, clock: &Clock) -> Result
         origin_binding: OriginBinding::default(),
         commit_hash: None,
         branches: BranchContract::new(branch, target, now),
+        warnings: same_name_warning(project, &request.slug)?,
         capture: CaptureReport::default(),
     })
+}
+
+/// A warning if the name alone does not choose the new mission.
+fn same_name_warning(project: &Project, name: &str) -> Result<Vec<String>> {
+    let name = slug::without_number(name);
+    let others: Vec<_> =
+        project.mission_names()?.into_iter().filter(|other| slug::human(other) == name).collect();
+    Ok(others
+        .first()
+        .map(|first| format!("{first} has this name too: choose by the directory name with --mission"))
+        .into_iter()
+        .collect())
 }
 
 fn facts(project: &Project, created: &Created, clock: &Clock) -> Vec<Row> {
@@ -346,6 +362,7 @@ impl CreationPlan {
         let done = carried?;
         created.commit_hash = done.commit;
         created.capture = done.capture;
+        created.warnings.extend(done.notes);
         Ok(created)
     }
 }

@@ -51,6 +51,22 @@ fn mission_of_the_same_name_and_instant_is_refused() {
 }
 
 #[test]
+fn mission_of_a_known_name_is_created_with_a_warning() {
+    let world = World::new();
+    let project = world.project();
+    let create = |slug: &str, at: &str| {
+        let clock = Clock::fixed_at(at.parse().unwrap());
+        let request = CreateRequest { slug: slug.into(), ..Default::default() };
+        plan(&project, &request, &world.root, &clock).unwrap().apply(None, &clock).unwrap()
+    };
+    let first = create("demo", "2026-11-30T12:00:00Z");
+    assert!(first.warnings.is_empty(), "{:?}", first.warnings);
+    assert!(create("demo-two", "2026-11-30T12:00:02Z").warnings.is_empty());
+    let second = create("demo", "2026-11-30T12:00:04Z");
+    assert!(matches!(&second.warnings[..], [warning] if warning.contains(&first.mission_slug)), "{second:?}");
+}
+
+#[test]
 fn json_document_has_the_keys_that_callers_read() {
     let world = World::new();
     let document = serde_json::to_value(world.create("demo")).unwrap();

@@ -102,6 +102,6 @@ impl CommandOutcome for Created {
     }
 
     fn warnings(&self) -> Vec<String> {
-        Vec::new()
+        self.warnings.clone()
     }
 }
