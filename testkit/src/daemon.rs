@@ -4,7 +4,7 @@ use crate::patience::eventually;
 use crate::scripted::{Reply, ScriptedServer};
 use crate::world::World;
 use serde_json::Value;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use system::lock::LockProbe;
@@ -15,6 +15,8 @@ pub struct Daemon {
     pid: u32,
     /// Start time, which distinguishes it from a later process with the same pid.
     born: Option<u64>,
+    /// Its owner lock.
+    lock: PathBuf,
 }
 
 impl Daemon {
@@ -26,7 +28,7 @@ impl Daemon {
     pub fn start(world: &World) -> Self {
         let _ = world.run(["sync", "daemon", "start", "--json"]).exits(0);
         let pid = read_pid(&world.home().control_file()).expect("a control file");
-        let daemon = Self { pid, born: born(pid) };
+        let daemon = Self { pid, born: born(pid), lock: world.home().owner_lock() };
         // It has checked for rows once and stopped writing.
         eventually("the daemon rests", || {
             let status = world.run(["sync", "daemon", "status", "--json"]).exits(0).json();
@@ -46,6 +48,10 @@ impl Daemon {
     /// When it does not end.
     pub fn crash(&self) {
         end(self.pid);
+        // The other threads of a dead process close its files a moment later.
+        eventually("its lock is free", || {
+            system::lock::probe(&self.lock).is_ok_and(|lock| lock == LockProbe::Free)
+        });
     }
 
     /// Sends a signal to the daemon.

@@ -6,8 +6,8 @@ use crate::others::{Elsewhere, OtherQueueStatus, OwnLogin};
 use crate::project_stores::ProjectStoreStatus;
 use crate::status::{
     ActiveQueue, AttemptStatus, DaemonRecord, HeldProject, LOGIN_REFUSED, LegacyQueue, LoginSummary, Root,
-    RowPair, SCHEMA_VERSION, SERVER_REWOUND, STALE_AFTER_SECONDS, StatusDocument, Warning, rewound_text,
-    unindexed_warnings,
+    RowPair, SCHEMA_VERSION, SERVER_REWOUND, STALE_AFTER_SECONDS, StatusDocument, Warning,
+    missing_queue_warning, rewound_text, unindexed_warnings,
 };
 use contract::{FaultCode, ForegroundIdentity, PreflightResult, Remedy, server_url};
 use gate::{CapturePermit, CurePermit, EgressPermit, LockState, OwnerReading, Policy, Verdict};
@@ -304,6 +304,7 @@ impl StatusBuilder<'_> {
         let oldest = counts.and_then(|counts| counts.oldest_pending_at);
         warnings.extend(counts.into_iter().flat_map(|counts| unindexed_warnings(&counts.unindexed)));
         let facts = self.observation.facts();
+        warnings.extend(missing_queue_warning(&facts.active.path));
         let waited = oldest.map(|oldest| system::clock::now().as_second().saturating_sub(oldest));
         if facts.owner.lock == LockState::Free && waited.is_some_and(|waited| waited > STALE_AFTER_SECONDS) {
             let minutes = waited.unwrap_or_default() / 60;

@@ -9,7 +9,7 @@ use contract::{
 };
 use serde::Serialize;
 use std::borrow::Cow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Version of the JSON form; grows when a key changes its meaning, not when one is added.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -38,6 +38,23 @@ pub const LOGIN_REFUSED: &str = "login_refused";
 
 /// The code of the warning that bodies wait for an event that is not in this queue.
 pub const BODIES_NOT_INDEXED: &str = "bodies_not_indexed";
+
+/// The warning that the queue DB at `queue` is not there, although its birth record is.
+pub fn missing_queue_warning(queue: &Path) -> Option<Warning> {
+    let record = queue::birth_record(queue)?;
+    let is_gone = queue.symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound);
+    (is_gone && record.symlink_metadata().is_ok()).then(|| Warning {
+        code: "queue_missing",
+        text: format!(
+            "{} is gone, and {} shows that it was there: rows that waited in it are not counted",
+            contract::text::path(queue),
+            contract::text::path(&record)
+        ),
+        remedy: Remedy::Advice(
+            "run `spec-kitty sync doctor` in each checkout: it names the missions to capture again".into(),
+        ),
+    })
+}
 
 /// Missions that are named in warnings; the rest are counted.
 const MISSIONS_NAMED: usize = 5;

@@ -62,7 +62,7 @@ const ROWS: &[(&str, &str, How)] = &[
     ),
     ("cli/src/command/sync/parked/mod.rs", "sync parked list", Names("`spec-kitty sync parked list`")),
     ("cli/src/command/server/token/revoke.rs", "server token list", Names("`spec-kitty server token list`")),
-    ("cli/src/context.rs", "`.kittify`", Cured(project_is_made)),
+    ("cli/src/context.rs", "`spec-kitty init`", Cured(project_is_made)),
     ("contract/src/auth.rs", "to a valid token", Cured(token_is_unset)),
     ("contract/src/auth.rs", "private teamspace", Names("the server's administrator")),
     // The page of refusals: `failure_names.rs` compares each with what is printed, and follows it.
@@ -238,6 +238,7 @@ const ROWS: &[(&str, &str, How)] = &[
     ("preflight/src/others.rs", "if it is yours", Names("`{from_scope}`")),
     ("preflight/src/others.rs", "unset {name}, then ", Names("{name}")),
     ("preflight/src/status.rs", "those missions", Names("`spec-kitty sync status`")),
+    ("preflight/src/status.rs", "in each checkout", Names("`spec-kitty sync doctor`")),
     ("preflight/src/others.rs", "log in as {who}", Names("{who}")),
     ("queue/src/error.rs", "mount the file system of", Names("{}")),
     ("queue/src/error.rs", "writable for this user", Names("{}")),
@@ -360,8 +361,10 @@ const CREATE: [&str; 4] = ["agent", "mission", "create", "one"];
 fn project_is_made() {
     let world = fresh();
     world.write_config(&format!("[sync]\nserver_url = \"{}\"\n", testkit::world::SERVER)).log_in();
-    prints(&world, &CREATE, "create `.kittify");
+    prints(&world, &CREATE, "`spec-kitty init` makes one");
     world.init_project();
+    std::fs::remove_dir(world.work().join(".kittify")).unwrap();
+    world.run(["init"]).exits(0);
     world.run(CREATE).exits(0);
 }
 

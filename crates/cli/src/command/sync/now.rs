@@ -17,7 +17,7 @@ use delivery::drain::{
 };
 use gate::{EgressPermit, Policy};
 use preflight::observer::Observation;
-use preflight::status::{Warning, rewound_text, unindexed_warnings};
+use preflight::status::{Warning, missing_queue_warning, rewound_text, unindexed_warnings};
 use preflight::{Boundary, Elsewhere, PreflightError, consent_of};
 use queue::{DaemonDelivery, HeldRows, MigrationReport, QueueCounts};
 use serde::Serialize;
@@ -70,6 +70,7 @@ impl Verb for NowArgs {
         };
         let path = &observation.facts().active.path;
         let before = queue::observe_counts(path, &consent_of(&observation.config)).unwrap_or_default();
+        let missing = missing_queue_warning(path);
         let began = jiff::Timestamp::now().as_second();
         let mut watch = DrainWatch::begin(&before, context.json)?;
         let report = drain(permit, &http, &options, &mut watch).map_err(|error| failed(&error, &http))?;
@@ -82,11 +83,12 @@ impl Verb for NowArgs {
             ExitCode::Ok if unwritten.is_some() => ExitCode::Failed,
             exit => exit,
         };
-        let delivery = Delivery {
+        let mut delivery = Delivery {
             // Observed again: a login may have changed while rows were sent.
             elsewhere: elsewhere::observe(context),
             ..Delivery::of(report, migration, daemon.and_then(|daemon| RecentDelivery::of(daemon, began)))
         };
+        delivery.warnings.extend(missing);
         let mut shown = Report::exiting(exit, &delivery);
         shown.notes = notes;
         // The delivery is reported all the same.
@@ -202,7 +204,7 @@ struct Delivery {
     /// Rows that wait elsewhere, and stay there.
     #[serde(flatten)]
     elsewhere: Elsewhere,
-    /// Bodies that cannot leave until something is captured again.
+    /// Bodies that cannot leave until something is captured again, and a queue DB that is gone.
     warnings: Vec<Warning>,
     #[serde(flatten)]
     report: DrainReport,
