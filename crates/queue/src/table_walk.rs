@@ -14,6 +14,8 @@ pub(crate) type Visit<'v> = dyn FnMut(&Row<'_>) -> Result<ControlFlow<()>, Abort
 pub(crate) struct RowidWalk {
     /// The rowid at which the walk continues; none at the end of the table.
     next: Option<i64>,
+    /// The largest rowid shown. Damaged rowids may be in any order; the walk never goes back.
+    largest: Option<i64>,
     /// Rowids that may still be tried one by one, in the whole table; none before the first damage.
     steps: Option<u64>,
     damage: Option<TableDamage>,
@@ -25,7 +27,7 @@ pub(crate) struct TableDamage {
     gaps: u64,
     /// The rowid before the first gap; none at the beginning of the table.
     behind: Option<i64>,
-    /// Error of SQLite at the first gap.
+    /// What is wrong at the first gap.
     error: String,
 }
 
@@ -48,7 +50,7 @@ impl fmt::Display for TableDamage {
 
 impl RowidWalk {
     pub(crate) const fn start() -> Self {
-        Self { next: Some(i64::MIN), steps: None, damage: None }
+        Self { next: Some(i64::MIN), largest: None, steps: None, damage: None }
     }
 
     pub(crate) const fn has_ended(&self) -> bool {
@@ -70,33 +72,38 @@ impl RowidWalk {
         let name = quoted(table);
         let all = format!("SELECT rowid, {columns} FROM {name} NOT INDEXED WHERE rowid >= ?1 ORDER BY rowid");
         while let Some(from) = self.next {
-            let mut shown = None;
+            let mut last = None;
             let end = show(conn, &all, from, &mut |row| {
-                shown = Some(row.get(0)?);
+                last = Some(row.get(0)?);
+                self.largest = self.largest.max(last);
                 visit(row)
             })?;
-            let shown: Option<i64> = shown;
+            let behind = self.largest.max(from.checked_sub(1));
             match end {
                 End::Reached => self.next = None,
-                End::Paused => {
-                    self.next = shown.and_then(|row| row.checked_add(1));
+                End::Paused { next } => {
+                    // Without the next rowid, the last one shows whether the walk can go on from here.
+                    if next.map_or(last < behind, |next| Some(next) <= behind) {
+                        self.note_gap(behind, "rowids are out of order".to_owned());
+                    }
+                    self.next = behind.and_then(|row| row.checked_add(1));
                     return Ok(());
                 }
                 End::Unreadable(error) => {
-                    self.note_gap(shown.or_else(|| from.checked_sub(1)), &error);
+                    self.note_gap(behind, error.to_string());
                     let steps = self.steps.get_or_insert_with(|| most_steps(conn));
                     let last = last_rowid(conn, table);
                     let next = format!("{all} LIMIT 1");
-                    self.next = Beyond { conn, next, last, steps }.resume(shown.unwrap_or(from))?;
+                    let shown = self.largest.map_or(from, |largest| largest.max(from));
+                    self.next = Beyond { conn, next, last, steps }.resume(shown)?;
                 }
             }
         }
         Ok(())
     }
 
-    fn note_gap(&mut self, behind: Option<i64>, error: &rusqlite::Error) {
-        let damage =
-            self.damage.get_or_insert_with(|| TableDamage { gaps: 0, behind, error: error.to_string() });
+    fn note_gap(&mut self, behind: Option<i64>, error: String) {
+        let damage = self.damage.get_or_insert(TableDamage { gaps: 0, behind, error });
         damage.gaps += 1;
     }
 }
@@ -188,7 +195,10 @@ fn last_rowid(conn: &Connection, table: &str) -> Option<i64> {
 enum End {
     /// The last row was shown.
     Reached,
-    Paused,
+    Paused {
+        /// First column of the next row, if that row can be read.
+        next: Option<i64>,
+    },
     Unreadable(rusqlite::Error),
 }
 
@@ -208,7 +218,11 @@ fn show(conn: &Connection, sql: &str, parameter: i64, visit: &mut Visit<'_>) -> 
         match rows.next() {
             Ok(Some(row)) => {
                 if visit(row)?.is_break() {
-                    return Ok(End::Paused);
+                    return Ok(match rows.next() {
+                        Ok(Some(next)) => End::Paused { next: Some(next.get(0)?) },
+                        Ok(None) => End::Reached,
+                        Err(_) => End::Paused { next: None },
+                    });
                 }
             }
             Ok(None) => return Ok(End::Reached),

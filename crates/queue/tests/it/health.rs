@@ -7,6 +7,7 @@ use rusqlite::Connection;
 use std::path::Path;
 
 const PAGE: usize = 4096;
+const LEAF_OF_A_TABLE: u8 = 13;
 
 /// Overwrites the page that contains `text`.
 fn destroy_page_with(path: &Path, text: &str) {
@@ -23,7 +24,6 @@ fn destroy_page_at(path: &Path, needle: &[u8]) {
 
 /// Overwrites the first leaf of a table that contains `text`; an inner page may hold it as a trace.
 fn destroy_leaf_with(path: &Path, text: &str) {
-    const LEAF_OF_A_TABLE: u8 = 13;
     let mut bytes = fs_err::read(path).expect("a database");
     let leaf = bytes.chunks_mut(PAGE).find(|page| {
         page[0] == LEAF_OF_A_TABLE && page.windows(text.len()).any(|window| window == text.as_bytes())
@@ -101,6 +101,59 @@ fn export_has_every_row_that_a_salvage_saves() {
         assert!(lines.iter().any(|line| line.starts_with("{\"table\":\"projects\"")), "{lines:?}");
         assert_eq!(lines.len() as u64, salvaged.events + 1);
         assert_eq!((lines, Vec::new()), exported(&salvaged.path), "{damaged:?}");
+    }
+}
+
+/// The offset of the two-byte rowid of an event: behind the size of the payload in its cell.
+fn rowid_of_event(bytes: &[u8], number: usize) -> usize {
+    let text = format!("{{\"event_id\": \"01E{number:05}\"");
+    let (start, at) = (0..bytes.len())
+        .step_by(PAGE)
+        .filter(|start| bytes[*start] == LEAF_OF_A_TABLE)
+        .find_map(|start| {
+            let mut windows = bytes[start..start + PAGE].windows(text.len());
+            windows.position(|window| window == text.as_bytes()).map(|at| (start, at))
+        })
+        .expect("it is there");
+    let short = |at: usize| usize::from(u16::from_be_bytes([bytes[at], bytes[at + 1]]));
+    let cells = (0..short(start + 3)).map(|cell| short(start + 8 + 2 * cell));
+    let mut rowid = start + cells.filter(|cell| *cell < at).max().expect("a cell");
+    while bytes[rowid] & 0x80 != 0 {
+        rowid += 1;
+    }
+    rowid + 1
+}
+
+fn two_byte_rowid(rowid: usize) -> [u8; 2] {
+    [0x80 | (rowid >> 7) as u8, (rowid & 0x7f) as u8]
+}
+
+#[test]
+fn walk_ends_behind_a_forged_rowid() {
+    // Far back and far ahead, before an unreadable leaf and at the end of an exported page of 500 rows.
+    for (forged, destroys) in [(1, true), (16_000, true), (1, false), (16_000, false)] {
+        let home = Home::new();
+        let path = home.scoped(&scope());
+        capture(&home, &scope(), events(0..1_500));
+        home.sql(&path).execute_batch("VACUUM").expect("no free pages");
+        let mut bytes = fs_err::read(&path).expect("bytes");
+        let leaf = |number: usize| rowid_of_event(&bytes, number) / PAGE;
+        let last = (200..300).find(|number| leaf(*number) != leaf(number + 1)).expect("several leaves");
+        let number = if destroys { last } else { 499 };
+        let at = rowid_of_event(&bytes, number);
+        assert_eq!(bytes[at..at + 2], two_byte_rowid(number + 1), "the rowid");
+        bytes[at..at + 2].copy_from_slice(&two_byte_rowid(forged));
+        fs_err::write(&path, bytes).expect("forged");
+        if destroys {
+            destroy_leaf_with(&path, &format!("{{\"event_id\": \"01E{:05}\"", number + 1));
+        }
+        assert!(Export::of(&path).take(2_000).count() < 1_510, "{forged} {destroys}: it ends");
+        let (lines, errors) = exported(&path);
+        // Of the rows behind a rowid that is too large none is exported, and the damage is named.
+        let lost = destroys || forged == 16_000;
+        assert_eq!((lines.len() < 1_501, errors.len()), (lost, usize::from(lost)), "{forged}: {errors:?}");
+        let salvaged = salvage(&path, QueueFile::Active).expect("salvaged").expect("a new file");
+        assert_eq!(salvaged.gaps, destroys, "{salvaged:?}");
     }
 }
 
