@@ -12,6 +12,7 @@ pub(crate) type Visit<'v> = dyn FnMut(&Row<'_>) -> Result<ControlFlow<()>, Abort
 /// at the next readable rowid.
 #[derive(Clone, Debug)]
 pub(crate) struct RowidWalk {
+    purpose: Purpose,
     /// The rowid at which the walk continues; none at the end of the table.
     next: Option<i64>,
     /// The largest rowid shown. Damaged rowids may be in any order; the walk never goes back.
@@ -19,6 +20,30 @@ pub(crate) struct RowidWalk {
     /// Rowids that may still be tried one by one, in the whole table; none before the first damage.
     steps: Option<u64>,
     damage: Option<TableDamage>,
+}
+
+/// What a walk is for.
+#[derive(Clone, Copy, Debug)]
+enum Purpose {
+    Look,
+    Salvage,
+}
+
+impl Purpose {
+    /// The error as text, and whether readable rows are searched behind it.
+    fn search_behind(self, error: rusqlite::Error) -> Result<(String, bool), Abort> {
+        let by_query = matches!(error, rusqlite::Error::SqlInputError { .. });
+        let search = match (self, error.sqlite_error_code()) {
+            _ if is_damage(&error) => true,
+            // A sector that cannot be read, and a damaged length of a row.
+            (Self::Salvage, Some(ErrorCode::SystemIoFailure | ErrorCode::TooBig)) => true,
+            // The query itself fails: each search would, too. The other tables are saved.
+            (Self::Salvage, Some(ErrorCode::Unknown)) => false,
+            (Self::Salvage, None) if by_query => false,
+            _ => return Err(error.into()),
+        };
+        Ok((error.to_string(), search))
+    }
 }
 
 /// Parts of a table that cannot be read.
@@ -50,7 +75,15 @@ impl fmt::Display for TableDamage {
 
 impl RowidWalk {
     pub(crate) const fn start() -> Self {
-        Self { next: Some(i64::MIN), largest: None, steps: None, damage: None }
+        Self::of(Purpose::Look)
+    }
+
+    pub(crate) const fn of_salvage() -> Self {
+        Self::of(Purpose::Salvage)
+    }
+
+    const fn of(purpose: Purpose) -> Self {
+        Self { purpose, next: Some(i64::MIN), largest: None, steps: None, damage: None }
     }
 
     pub(crate) const fn has_ended(&self) -> bool {
@@ -90,12 +123,17 @@ impl RowidWalk {
                     return Ok(());
                 }
                 End::Unreadable(error) => {
-                    self.note_gap(behind, error.to_string());
+                    let (error, search) = self.purpose.search_behind(error)?;
+                    self.note_gap(behind, error);
+                    if !search {
+                        self.next = None;
+                        continue;
+                    }
                     let steps = self.steps.get_or_insert_with(|| most_steps(conn));
                     let last = last_rowid(conn, table);
                     let next = format!("{all} LIMIT 1");
                     let shown = self.largest.map_or(from, |largest| largest.max(from));
-                    self.next = Beyond { conn, next, last, steps }.resume(shown)?;
+                    self.next = Beyond { conn, purpose: self.purpose, next, last, steps }.resume(shown)?;
                 }
             }
         }
@@ -111,6 +149,7 @@ impl RowidWalk {
 /// The way past pages that cannot be read: an inner page may still lead to leaves that are whole.
 struct Beyond<'w> {
     conn: &'w Connection,
+    purpose: Purpose,
     /// Reads the first row from a rowid on.
     next: String,
     /// The largest rowid, if known. It may be wrong.
@@ -166,8 +205,13 @@ impl Beyond<'_> {
     }
 
     fn reads(&self, from: i64) -> Result<bool, Abort> {
-        let end = show(self.conn, &self.next, from, &mut |_| Ok(ControlFlow::Continue(())))?;
-        Ok(!matches!(end, End::Unreadable(_)))
+        match show(self.conn, &self.next, from, &mut |_| Ok(ControlFlow::Continue(())))? {
+            End::Unreadable(error) => {
+                self.purpose.search_behind(error)?;
+                Ok(false)
+            }
+            End::Reached | End::Paused { .. } => Ok(true),
+        }
     }
 }
 
@@ -204,15 +248,13 @@ enum End {
 
 /// Shows the rows of a query.
 fn show(conn: &Connection, sql: &str, parameter: i64, visit: &mut Visit<'_>) -> Result<End, Abort> {
-    let unreadable =
-        |error| if is_damage(&error) { Ok(End::Unreadable(error)) } else { Err(Abort::Sql(error)) };
     let mut select = match conn.prepare_cached(sql) {
         Ok(select) => select,
-        Err(error) => return unreadable(error),
+        Err(error) => return Ok(End::Unreadable(error)),
     };
     let mut rows = match select.query([parameter]) {
         Ok(rows) => rows,
-        Err(error) => return unreadable(error),
+        Err(error) => return Ok(End::Unreadable(error)),
     };
     loop {
         match rows.next() {
@@ -226,24 +268,14 @@ fn show(conn: &Connection, sql: &str, parameter: i64, visit: &mut Visit<'_>) -> 
                 }
             }
             Ok(None) => return Ok(End::Reached),
-            Err(error) => return unreadable(error),
+            Err(error) => return Ok(End::Unreadable(error)),
         }
     }
 }
 
-/// Whether an error is about what was read, rather than about access to the file.
+/// Whether a page was read that is none of a database.
 pub(crate) fn is_damage(error: &rusqlite::Error) -> bool {
-    !matches!(
-        error.sqlite_error_code(),
-        Some(
-            ErrorCode::DatabaseBusy
-                | ErrorCode::DatabaseLocked
-                | ErrorCode::ReadOnly
-                | ErrorCode::CannotOpen
-                | ErrorCode::PermissionDenied
-                | ErrorCode::OperationInterrupted
-        )
-    )
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }
 
 /// Walks a table without rowids: from its first row on, and from its last row back. The walks do not meet: between
@@ -257,11 +289,13 @@ pub(crate) fn walk_both_ends(conn: &Connection, table: &str, visit: &mut Visit<'
         let order: Vec<_> = keys.iter().map(|key| format!("{} {way}", quoted(key))).collect();
         format!("SELECT ?1, * FROM {} ORDER BY {}", quoted(table), order.join(", "))
     };
-    let whole = !matches!(show(conn, &sql("ASC"), 0, visit)?, End::Unreadable(_));
-    if !whole {
-        show(conn, &sql("DESC"), 0, visit)?;
+    for way in ["ASC", "DESC"] {
+        match show(conn, &sql(way), 0, visit)? {
+            End::Unreadable(error) => drop(Purpose::Salvage.search_behind(error)?),
+            _ => return Ok(way == "ASC"),
+        }
     }
-    Ok(whole)
+    Ok(false)
 }
 
 /// The name as SQL spells any name.

@@ -382,7 +382,7 @@ fn copy_table(
     };
     let whole = match table.rowids {
         true => {
-            let mut walk = RowidWalk::start();
+            let mut walk = RowidWalk::of_salvage();
             walk.advance(damaged, &table.name, "*", &mut put)?;
             walk.damage().is_none()
         }

@@ -158,6 +158,41 @@ fn walk_ends_behind_a_forged_rowid() {
 }
 
 #[test]
+fn table_without_rowids_ends_an_export_and_not_a_salvage() {
+    // No damage: no search for readable rows helps.
+    let home = Home::new();
+    fs_err::create_dir_all(home.root()).expect("a directory");
+    let conn = home.sql(&home.legacy());
+    conn.execute_batch(
+        "CREATE TABLE queue(id INTEGER PRIMARY KEY, event_id TEXT) WITHOUT ROWID;
+         INSERT INTO queue VALUES (1, '01A')",
+    )
+    .expect("a table");
+    let errors: Vec<_> = Export::of_legacy(&home.legacy()).collect();
+    let [Err(error)] = &errors[..] else { panic!("{errors:?}") };
+    assert!(error.to_string().contains("no such column: rowid"), "{error}");
+    let salvaged = salvage(&home.legacy(), QueueFile::Legacy).expect("salvaged").expect("a new file");
+    assert_eq!((salvaged.events, salvaged.gaps), (1, false), "{salvaged:?}");
+}
+
+#[test]
+fn own_table_that_cannot_be_queried_does_not_stop_a_salvage() {
+    let home = Home::new();
+    let path = home.scoped(&scope());
+    capture(&home, &scope(), events(0..10));
+    home.sql(&path)
+        .execute_batch(
+            "PRAGMA writable_schema = ON;
+             DELETE FROM sqlite_schema WHERE type = 'index' AND tbl_name = 'parked';
+             UPDATE sqlite_schema SET sql = 'CREATE TABLE parked(id INTEGER PRIMARY KEY, x AS (absent(id)))'
+             WHERE name = 'parked'",
+        )
+        .expect("a definition with an unknown function");
+    let salvaged = salvage(&path, QueueFile::Active).expect("salvaged").expect("a new file");
+    assert_eq!((salvaged.events, salvaged.gaps), (10, true), "{salvaged:?}");
+}
+
+#[test]
 fn invalid_own_row_does_not_stop_a_salvage() {
     let home = Home::new();
     let path = home.scoped(&scope());
