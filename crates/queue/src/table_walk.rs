@@ -19,6 +19,8 @@ pub(crate) struct RowidWalk {
     largest: Option<i64>,
     /// Rowids that may still be tried one by one, in the whole table; none before the first damage.
     steps: Option<u64>,
+    /// Where the search behind damage stops to go one by one, while it goes on at `next`.
+    search: Option<i64>,
     damage: Option<TableDamage>,
 }
 
@@ -30,6 +32,14 @@ enum Purpose {
 }
 
 impl Purpose {
+    /// Searched rowids between two pauses. Each is one descent of the tree.
+    const fn most_probes(self) -> u64 {
+        match self {
+            Self::Look => 1_000,
+            Self::Salvage => u64::MAX,
+        }
+    }
+
     /// The error as text, and whether readable rows are searched behind it.
     fn search_behind(self, error: rusqlite::Error) -> Result<(String, bool), Abort> {
         let by_query = matches!(error, rusqlite::Error::SqlInputError { .. });
@@ -83,7 +93,7 @@ impl RowidWalk {
     }
 
     const fn of(purpose: Purpose) -> Self {
-        Self { purpose, next: Some(i64::MIN), largest: None, steps: None, damage: None }
+        Self { purpose, next: Some(i64::MIN), largest: None, steps: None, search: None, damage: None }
     }
 
     pub(crate) const fn has_ended(&self) -> bool {
@@ -94,7 +104,8 @@ impl RowidWalk {
         self.damage.as_ref()
     }
 
-    /// Shows the rows from its place on, until `visit` breaks or the table ends.
+    /// Shows the rows from its place on, until `visit` breaks or the table ends. A look also pauses in a long search,
+    /// perhaps without a row: a writer waits for its snapshot.
     pub(crate) fn advance(
         &mut self,
         conn: &Connection,
@@ -104,7 +115,9 @@ impl RowidWalk {
     ) -> Result<(), Abort> {
         let name = quoted(table);
         let all = format!("SELECT rowid, {columns} FROM {name} NOT INDEXED WHERE rowid >= ?1 ORDER BY rowid");
+        let mut probes = self.purpose.most_probes();
         while let Some(from) = self.next {
+            let mut search_end = self.search.take();
             let mut last = None;
             let end = show(conn, &all, from, &mut |row| {
                 last = Some(row.get(0)?);
@@ -124,16 +137,31 @@ impl RowidWalk {
                 }
                 End::Unreadable(error) => {
                     let (error, search) = self.purpose.search_behind(error)?;
-                    self.note_gap(behind, error);
+                    if search_end.is_none() || last.is_some() {
+                        search_end = None;
+                        self.note_gap(behind, error);
+                    }
                     if !search {
                         self.next = None;
                         continue;
                     }
                     let steps = self.steps.get_or_insert_with(|| most_steps(conn));
-                    let last = last_rowid(conn, table);
-                    let next = format!("{all} LIMIT 1");
                     let shown = self.largest.map_or(from, |largest| largest.max(from));
-                    self.next = Beyond { conn, purpose: self.purpose, next, last, steps }.resume(shown)?;
+                    let end = search_end.or_else(|| last_rowid(conn, table)).unwrap_or_else(|| {
+                        let begin = if shown == i64::MIN { 0 } else { shown };
+                        begin.saturating_add(GUESS)
+                    });
+                    let next = format!("{all} LIMIT 1");
+                    let mut beyond =
+                        Beyond { conn, purpose: self.purpose, next, end, steps, probes: &mut probes };
+                    match beyond.resume(shown)? {
+                        Found::Readable(rowid) => self.next = Some(rowid),
+                        Found::Nothing => self.next = None,
+                        Found::NotYet(rowid) => (self.next, self.search) = (Some(rowid), Some(end)),
+                    }
+                    if probes == 0 {
+                        return Ok(());
+                    }
                 }
             }
         }
@@ -152,9 +180,18 @@ struct Beyond<'w> {
     purpose: Purpose,
     /// Reads the first row from a rowid on.
     next: String,
-    /// The largest rowid, if known. It may be wrong.
-    last: Option<i64>,
+    /// The largest rowid, or a guess. It may be wrong.
+    end: i64,
     steps: &'w mut u64,
+    /// Probes until the next pause.
+    probes: &'w mut u64,
+}
+
+enum Found {
+    Readable(i64),
+    Nothing,
+    /// The search goes on from this rowid.
+    NotYet(i64),
 }
 
 impl Beyond<'_> {
@@ -162,37 +199,39 @@ impl Beyond<'_> {
     ///
     /// One by one first, which finds every whole leaf. Then in strides: rowids may lie far apart, and a
     /// counter may have any value.
-    fn resume(&mut self, shown: i64) -> Result<Option<i64>, Abort> {
+    fn resume(&mut self, shown: i64) -> Result<Found, Abort> {
         // Without the first page the first rowid is unknown; usually it is one.
         let mut failing = shown;
         if shown == i64::MIN {
             if self.reads(0)? {
-                return self.between(i64::MIN, 0).map(Some);
+                return self.between(i64::MIN, 0).map(Found::Readable);
             }
             failing = 0;
         }
-        let end = self.last.unwrap_or(failing.saturating_add(GUESS));
-        while failing < end && *self.steps > 0 {
+        while failing < self.end && *self.steps > 0 {
             *self.steps -= 1;
             failing += 1;
+            if *self.probes == 0 {
+                return Ok(Found::NotYet(failing));
+            }
             if self.reads(failing)? {
-                return Ok(Some(failing));
+                return Ok(Found::Readable(failing));
             }
         }
         let mut stride = 1_i64;
         while failing < i64::MAX {
             let candidate = failing.saturating_add(stride);
             if self.reads(candidate)? {
-                return self.between(failing, candidate).map(Some);
+                return self.between(failing, candidate).map(Found::Readable);
             }
             failing = candidate;
             stride = stride.saturating_mul(2);
         }
-        Ok(None)
+        Ok(Found::Nothing)
     }
 
     /// The first rowid after `failing`, up to `reading`, from which the table can be read.
-    fn between(&self, mut failing: i64, mut reading: i64) -> Result<i64, Abort> {
+    fn between(&mut self, mut failing: i64, mut reading: i64) -> Result<i64, Abort> {
         while reading.abs_diff(failing) > 1 {
             let middle = ((i128::from(failing) + i128::from(reading)).div_euclid(2)) as i64;
             if self.reads(middle)? {
@@ -204,7 +243,8 @@ impl Beyond<'_> {
         Ok(reading)
     }
 
-    fn reads(&self, from: i64) -> Result<bool, Abort> {
+    fn reads(&mut self, from: i64) -> Result<bool, Abort> {
+        *self.probes = self.probes.saturating_sub(1);
         match show(self.conn, &self.next, from, &mut |_| Ok(ControlFlow::Continue(())))? {
             End::Unreadable(error) => {
                 self.purpose.search_behind(error)?;
@@ -301,4 +341,48 @@ pub(crate) fn walk_both_ends(conn: &Connection, table: &str, visit: &mut Visit<'
 /// The name as SQL spells any name.
 pub(crate) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A writer waits for the snapshot of a look: at most about a thousand probes.
+    #[test]
+    fn long_search_of_a_look_pauses_and_finds_what_a_salvage_finds() {
+        const PAGE: usize = 4096;
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let conn = Connection::open(file.path()).expect("a database");
+        conn.execute_batch(
+            "CREATE TABLE t(text);
+             WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 300)
+             INSERT INTO t(rowid, text) SELECT 5000 * n, printf('<%d>%200d', n, 0) FROM n",
+        )
+        .expect("rows");
+        drop(conn);
+        let mut bytes = std::fs::read(file.path()).expect("bytes");
+        let at = bytes.windows(5).position(|window| window == b"<150>").expect("a row");
+        bytes[at / PAGE * PAGE..][..PAGE].fill(0xa5);
+        std::fs::write(file.path(), bytes).expect("damaged");
+
+        let conn = Connection::open(file.path()).expect("a database");
+        let walked = |mut walk: RowidWalk| {
+            let (mut rows, mut pauses) = (Vec::new(), 0);
+            while !walk.has_ended() {
+                let mut visit = |row: &Row<'_>| {
+                    rows.push(row.get::<_, i64>(0)?);
+                    Ok(ControlFlow::Continue(()))
+                };
+                assert!(walk.advance(&conn, "t", "*", &mut visit).is_ok());
+                pauses += u64::from(!walk.has_ended());
+            }
+            (rows, pauses, walk.damage().expect("damage").to_string())
+        };
+        let (rows, pauses, damage) = walked(RowidWalk::start());
+        let steps = most_steps(&conn);
+        assert!(pauses >= steps / Purpose::Look.most_probes() && steps > 5_000, "{pauses} of {steps}");
+        assert!((270..300).contains(&rows.len()), "{}", rows.len());
+        assert!(!damage.contains("more place"), "{damage}");
+        assert_eq!((rows, 0, damage), walked(RowidWalk::of_salvage()));
+    }
 }

@@ -65,7 +65,7 @@ impl<T> Paged<T> {
         Self { path, role, tables, walk: RowidWalk::start(), page, damage: None, read }
     }
 
-    /// Reads the next page of `table`. After an error there is no further one.
+    /// Reads the next page of `table`; it may be empty. An error ends the iterator; damage does not.
     fn turn(&mut self, table: &str, later: &'static [&'static str]) -> Result<(), ObserveError> {
         let (path, role, read) = (&self.path, self.role, self.read);
         let seen = read_damaged(path, role, |conn| {
