@@ -162,6 +162,7 @@ fn export_reads_around_a_damaged_table_and_reports_gaps() {
     assert_eq!(rows.iter().filter(|row| row["table"] == "body_upload_queue").count() as u64, bodies);
     assert!(run.stderr.contains("left out: is damaged in `queue` behind row "), "{}", run.stderr);
     assert!(run.stderr.contains(" and in 2 more places: "), "{}", run.stderr);
+    assert!(run.stderr.ends_with("\nhint: spec-kitty doctor repair\n"), "{}", run.stderr);
 
     let file = world.work().join("rows.jsonl");
     let argv = ["sync", "export", "--output", file.to_str().unwrap(), "--json"];
@@ -175,22 +176,36 @@ fn export_reads_around_a_damaged_table_and_reports_gaps() {
 
     let judged = world.run(["sync", "diagnose", "--json"]).exits(1).json();
     assert_eq!(judged["damage"], done["damage"], "{judged:#}");
+    for document in [&done, &judged] {
+        assert_eq!(document["remediation"], serde_json::json!(["spec-kitty doctor repair"]), "{document:#}");
+    }
+    let text = world.run(["sync", "diagnose", "--all"]).exits(1).stdout;
+    assert!(text.starts_with(&format!("{} readable rows wait: ", judged["total"])), "{text}");
+    let [.., damage, hint] = &text.lines().collect::<Vec<_>>()[..] else { panic!("{text}") };
+    assert!(damage.starts_with("left out: is damaged in `queue` "), "{text}");
+    assert_eq!(*hint, "hint: spec-kitty doctor repair", "{text}");
     let waiting = |row: &&serde_json::Value| row["table"] == "queue" || row["table"] == "body_upload_queue";
     assert_eq!(judged["total"], rows.iter().filter(waiting).count(), "{judged:#}");
     assert_eq!(lines(&std::fs::read_to_string(&file).unwrap()).len(), rows.len());
+
+    let _ = world.run(["doctor", "repair"]).exits(0);
+    let _ = world.run(["sync", "diagnose"]).exits(0);
+    let _ = world.run(["sync", "export"]).exits(0);
 }
 
 #[test]
-fn export_without_a_list_of_tables_names_the_repair() {
+fn rows_without_a_list_of_tables_are_refused_with_the_repair() {
     let (world, _) = with_mission();
     let path = world.home().scoped_queue(&world.scope());
     let mut bytes = std::fs::read(&path).unwrap();
     bytes[100..4096].fill(0xa5);
     std::fs::write(&path, bytes).unwrap();
-    let run = world.run(["sync", "export"]).exits(2);
-    assert_eq!(run.stdout, "");
-    assert!(run.stderr.contains("is damaged in its list of tables"), "{}", run.stderr);
-    assert!(run.stderr.contains("spec-kitty doctor repair"), "{}", run.stderr);
+    for verb in ["export", "diagnose"] {
+        let run = world.run(["sync", verb]).exits(2);
+        assert_eq!(run.stdout, "");
+        assert!(run.stderr.contains("is damaged in its list of tables"), "{}", run.stderr);
+        assert!(run.stderr.contains("spec-kitty doctor repair"), "{}", run.stderr);
+    }
     let _ = world.run(["doctor", "repair"]).exits(0);
     let _ = world.run(["sync", "export"]).exits(0);
 }

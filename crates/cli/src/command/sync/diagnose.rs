@@ -1,9 +1,9 @@
 //! `sync diagnose`: every waiting row, judged by the published event contract. Finds before the server
 //! does what it would refuse; changes nothing, sends nothing, and ends with 0 whatever it finds in the rows it can read.
 
-use crate::command::sync::export::{active_queue, pass_on};
+use crate::command::sync::export::{Damage, active_queue, pass_on};
 use crate::report::{counted, row_name};
-use crate::verb::{Args, Class, CliError, CommandContext, ExitCode, Render, Report, Verb};
+use crate::verb::{Args, Class, CliError, CommandContext, Render, Report, Verb};
 use contract::event::{Tolerance, validate_event};
 use contract::json::Node;
 use contract::text::printable;
@@ -27,7 +27,7 @@ impl Verb for DiagnoseArgs {
     }
 
     fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
-        let (mut diagnosis, mut damage) = (Diagnosis::default(), Vec::new());
+        let (mut diagnosis, mut damage) = (Diagnosis::default(), Damage::default());
         diagnosis.total = pass_on(WaitingRows::of(&active_queue(context)?), &mut damage, |row| {
             let verdict = RowVerdict::of(row);
             match &verdict.error_category {
@@ -43,8 +43,7 @@ impl Verb for DiagnoseArgs {
             Ok(true)
         })?;
         diagnosis.damage = damage;
-        let exit = if diagnosis.damage.is_empty() { ExitCode::Ok } else { ExitCode::Failed };
-        Ok(Report::exiting(exit, &diagnosis))
+        Ok(Report::exiting(diagnosis.damage.exit(), &diagnosis))
     }
 }
 
@@ -56,9 +55,8 @@ struct Diagnosis {
     invalid: u64,
     categories: BTreeMap<String, u64>,
     results: Vec<RowVerdict>,
-    /// Parts that could not be read, with the reason.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    damage: Vec<String>,
+    #[serde(flatten)]
+    damage: Damage,
 }
 
 /// One row.
@@ -115,7 +113,11 @@ const SHOWN: usize = 50;
 
 impl Render for Diagnosis {
     fn text(&self) -> String {
-        let total = counted(self.total, "row waits", "rows wait");
+        let total = if self.damage.is_none() {
+            counted(self.total, "row waits", "rows wait")
+        } else {
+            counted(self.total, "readable row waits", "readable rows wait")
+        };
         let mut out = format!("{total}: {} valid, {} not\n", self.valid, self.invalid);
         for (category, rows) in &self.categories {
             let _ = writeln!(out, "  {category}: {rows}");
@@ -138,11 +140,11 @@ impl Render for Diagnosis {
                 let _ = writeln!(out, "  {}", printable(error));
             }
         }
-        for damage in &self.damage {
-            let _ = writeln!(out, "left out: {}", printable(damage));
-        }
         if self.results.len() > SHOWN {
             let _ = writeln!(out, "and {} more, which --json names", self.results.len() - SHOWN);
+        }
+        for line in self.damage.lines() {
+            let _ = writeln!(out, "{line}");
         }
         out
     }

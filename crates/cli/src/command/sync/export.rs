@@ -4,8 +4,8 @@ use crate::command::sync::migrate::from_scope::ELSEWHERE;
 use crate::render;
 use crate::report::counted;
 use crate::verb::{Args, Class, CliError, CommandContext, ExitCode, Render, Report, Verb};
-use contract::Remedy;
 use contract::text::printable;
+use contract::{Fault, Remedy};
 use queue::{Export, ObserveError, QueueError};
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -81,15 +81,13 @@ pub(crate) fn write(
     from: &Path,
     output: Option<&Path>,
 ) -> Result<Report, CliError> {
-    let mut damage = Vec::new();
+    let mut damage = Damage::default();
     let Some(output) = output else {
         let count = pass_on(rows, &mut damage, |row| render::line(&row))?;
         let rows = counted(count, "row", "rows");
         let mut report = Report::silent().note(format!("exported {rows} of {}", contract::text::path(from)));
-        if !damage.is_empty() {
-            report.exit = ExitCode::Failed;
-        }
-        report.notes.extend(damage.iter().map(|damage| format!("left out: {}", printable(damage))));
+        report.exit = damage.exit();
+        report.notes.extend(damage.lines());
         return Ok(report);
     };
     let failed = |error: io::Error| {
@@ -111,8 +109,8 @@ pub(crate) fn write(
     file.as_file().sync_all().map_err(failed)?;
     file.persist_noclobber(output).map_err(|error| failed(plain(error.error)))?;
     let text = |path: &Path| path.to_string_lossy().into_owned();
-    let result = if damage.is_empty() { "exported" } else { "exported_in_part" };
-    let exit = if damage.is_empty() { ExitCode::Ok } else { ExitCode::Failed };
+    let result = if damage.is_none() { "exported" } else { "exported_in_part" };
+    let exit = damage.exit();
     let done = Exported { result, rows: count, from: text(from), to: text(output), damage };
     Ok(Report::exiting(exit, &done))
 }
@@ -122,10 +120,44 @@ fn plain(error: io::Error) -> io::Error {
     error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
 }
 
+/// The parts of a queue DB that could not be read.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Damage {
+    /// Each with the reason.
+    #[serde(rename = "damage", skip_serializing_if = "Vec::is_empty")]
+    parts: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    remediation: Vec<String>,
+}
+
+impl Damage {
+    fn add(&mut self, fault: &Fault) {
+        self.parts.push(fault.detail.clone());
+        let hint = fault.remedy.hint();
+        if !self.remediation.contains(&hint) {
+            self.remediation.push(hint);
+        }
+    }
+
+    pub(super) const fn is_none(&self) -> bool {
+        self.parts.is_empty()
+    }
+
+    pub(super) const fn exit(&self) -> ExitCode {
+        if self.is_none() { ExitCode::Ok } else { ExitCode::Failed }
+    }
+
+    /// The parts, then the remedies.
+    pub(super) fn lines(&self) -> impl Iterator<Item = String> {
+        let parts = self.parts.iter().map(|part| format!("left out: {}", printable(part)));
+        parts.chain(self.remediation.iter().map(|hint| format!("hint: {}", printable(hint))))
+    }
+}
+
 /// Hands the rows on until `take` has enough; how many. Damage is put aside unless there is nothing else.
 pub(super) fn pass_on<T>(
     rows: impl Iterator<Item = Result<T, ObserveError>>,
-    damage: &mut Vec<String>,
+    damage: &mut Damage,
     mut take: impl FnMut(T) -> Result<bool, CliError>,
 ) -> Result<u64, CliError> {
     let mut count = 0;
@@ -139,7 +171,7 @@ pub(super) fn pass_on<T>(
                 count += 1;
             }
             Err(ObserveError::Fault(fault)) => {
-                damage.push(fault.detail.clone());
+                damage.add(&fault);
                 first = first.or(Some(fault));
             }
             Err(busy @ ObserveError::Busy(_)) => return Err(QueueError::from(busy).into()),
@@ -158,17 +190,16 @@ struct Exported {
     rows: u64,
     from: String,
     to: String,
-    /// Parts that could not be read, with the reason.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    damage: Vec<String>,
+    #[serde(flatten)]
+    damage: Damage,
 }
 
 impl Render for Exported {
     fn text(&self) -> String {
         let rows = counted(self.rows, "row", "rows");
         let mut out = format!("exported {rows} of {} to {}\n", printable(&self.from), printable(&self.to));
-        for damage in &self.damage {
-            let _ = writeln!(out, "  left out: {}", printable(damage));
+        for line in self.damage.lines() {
+            let _ = writeln!(out, "  {line}");
         }
         out
     }
