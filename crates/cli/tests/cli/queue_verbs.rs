@@ -143,7 +143,7 @@ fn export_reads_around_a_damaged_table_and_reports_gaps() {
     let path = world.home().scoped_queue(&world.scope());
     let queue = scoped(&world);
     let insert = "INSERT INTO queue (event_id, event_type, data, timestamp) VALUES (?1, 'T', ?2, 1)";
-    for number in 0..50 {
+    for number in 0..100 {
         queue
             .execute(insert, (format!("ROW{number}"), format!("filler {number} {}", "x".repeat(1_000))))
             .unwrap();
@@ -181,7 +181,8 @@ fn export_reads_around_a_damaged_table_and_reports_gaps() {
     }
     let text = world.run(["sync", "diagnose", "--all"]).exits(1).stdout;
     assert!(text.starts_with(&format!("{} readable rows wait: ", judged["total"])), "{text}");
-    let [.., damage, hint] = &text.lines().collect::<Vec<_>>()[..] else { panic!("{text}") };
+    let [.., more, damage, hint] = &text.lines().collect::<Vec<_>>()[..] else { panic!("{text}") };
+    assert!(more.starts_with("and ") && more.ends_with(" more, which --json names"), "{text}");
     assert!(damage.starts_with("left out: is damaged in `queue` "), "{text}");
     assert_eq!(*hint, "hint: spec-kitty doctor repair", "{text}");
     let waiting = |row: &&serde_json::Value| row["table"] == "queue" || row["table"] == "body_upload_queue";
