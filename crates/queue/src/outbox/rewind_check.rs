@@ -30,7 +30,7 @@ pub struct ProjectReceipts {
 }
 
 /// The server's answer about one entry: the state of its event and of its body.
-type Answer = (Option<ReceiptState>, Option<ReceiptState>);
+type EntryStates = (Option<ReceiptState>, Option<ReceiptState>);
 
 /// Receipts of rows that were on the server before, of which a drain asks about at most, by project and kind.
 pub(crate) const MOST_THERE_BEFORE: usize = 3;
@@ -76,11 +76,11 @@ impl Outbox {
     pub fn record_answers(
         &mut self,
         asked: &[ProjectReceipts],
-        answers: &[Answer],
+        answers: &[EntryStates],
     ) -> Result<Option<Rewound>, QueueError> {
         let before = self.store.read("read the warnings of", |tx| Rewound::read(tx))?;
         let mut after = before.clone();
-        let mut projects: BTreeMap<&Option<String>, Vec<(&ProjectReceipts, &Answer)>> = BTreeMap::new();
+        let mut projects: BTreeMap<&Option<String>, Vec<(&ProjectReceipts, &EntryStates)>> = BTreeMap::new();
         for (receipts, answer) in asked.iter().zip(answers) {
             projects.entry(&receipts.project_uuid).or_default().push((receipts, answer));
         }

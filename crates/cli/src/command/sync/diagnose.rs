@@ -1,7 +1,7 @@
 //! `sync diagnose`: every waiting row, judged by the published event contract. Finds before the server
 //! does what it would refuse; changes nothing, sends nothing, and ends with 0 whatever it finds in the rows it can read.
 
-use crate::command::sync::export::{Damage, active_queue, pass_on};
+use crate::command::sync::export::{UnreadParts, active_queue, pass_on};
 use crate::report::{counted, row_name};
 use crate::verb::{Args, Class, CliError, CommandContext, Render, Report, Verb};
 use contract::event::{Tolerance, validate_event};
@@ -27,7 +27,7 @@ impl Verb for DiagnoseArgs {
     }
 
     fn run(self: Box<Self>, context: &CommandContext) -> Result<Report, CliError> {
-        let (mut diagnosis, mut damage) = (Diagnosis::default(), Damage::default());
+        let (mut diagnosis, mut damage) = (Diagnosis::default(), UnreadParts::default());
         diagnosis.total = pass_on(WaitingRows::of(&active_queue(context)?), &mut damage, |row| {
             let verdict = RowVerdict::of(row);
             match &verdict.error_category {
@@ -56,7 +56,7 @@ struct Diagnosis {
     categories: BTreeMap<String, u64>,
     results: Vec<RowVerdict>,
     #[serde(flatten)]
-    damage: Damage,
+    damage: UnreadParts,
 }
 
 /// One row.

@@ -81,7 +81,7 @@ pub(crate) fn write(
     from: &Path,
     output: Option<&Path>,
 ) -> Result<Report, CliError> {
-    let mut damage = Damage::default();
+    let mut damage = UnreadParts::default();
     let Some(output) = output else {
         let count = pass_on(rows, &mut damage, |row| render::line(&row))?;
         let rows = counted(count, "row", "rows");
@@ -122,7 +122,7 @@ fn plain(error: io::Error) -> io::Error {
 
 /// The parts of a queue DB that could not be read.
 #[derive(Debug, Default, Serialize)]
-pub(super) struct Damage {
+pub(super) struct UnreadParts {
     /// Each with the reason.
     #[serde(rename = "damage", skip_serializing_if = "Vec::is_empty")]
     parts: Vec<String>,
@@ -130,7 +130,7 @@ pub(super) struct Damage {
     remediation: Vec<String>,
 }
 
-impl Damage {
+impl UnreadParts {
     fn add(&mut self, fault: &Fault) {
         self.parts.push(fault.detail.clone());
         let hint = fault.remedy.hint();
@@ -157,7 +157,7 @@ impl Damage {
 /// Hands the rows on until `take` has enough; how many. Damage is put aside unless there is nothing else.
 pub(super) fn pass_on<T>(
     rows: impl Iterator<Item = Result<T, ObserveError>>,
-    damage: &mut Damage,
+    damage: &mut UnreadParts,
     mut take: impl FnMut(T) -> Result<bool, CliError>,
 ) -> Result<u64, CliError> {
     let mut count = 0;
@@ -191,7 +191,7 @@ struct Exported {
     from: String,
     to: String,
     #[serde(flatten)]
-    damage: Damage,
+    damage: UnreadParts,
 }
 
 impl Render for Exported {

@@ -260,7 +260,7 @@ impl Delivery {
 
 impl Render for Delivery {
     fn text(&self) -> String {
-        let mut lines = Lines::default();
+        let mut lines = DeliveryLines::default();
         if let Some(migration) = &self.migrated {
             lines.0.push_str(&migration_text::describe(migration));
         }
@@ -296,11 +296,11 @@ impl Render for Delivery {
     }
 }
 
-/// Lines of the report: a label, and under a line its remedy.
+/// DeliveryLines of the report: a label, and under a line its remedy.
 #[derive(Default)]
-struct Lines(String);
+struct DeliveryLines(String);
 
-impl Lines {
+impl DeliveryLines {
     fn line(&mut self, label: &str, text: impl Display) {
         let _ = writeln!(self.0, "{label:<10}: {text}");
     }
