@@ -272,7 +272,8 @@ impl Render for Delivery {
         if let Some(BodiesWaiting { bodies, next_attempt_at }) = report.waiting {
             lines.line("waiting", format_args!("{}; next attempt at {next_attempt_at}", rows(0, bodies)));
         }
-        if lines.0.is_empty() {
+        // With a warning there may be rows that were not counted.
+        if lines.0.is_empty() && self.warnings.is_empty() {
             lines.0.push_str("nothing waits\n");
         }
         if let Some(RecentDelivery { seconds_ago, events, bodies, .. }) = self.daemon_delivery {
