@@ -1,7 +1,8 @@
 //! Birth record: the file beside a scoped queue DB that records that the queue DB had content.
 //!
 //! `queue-<16 hex>.id` holds the queue id. It is written after the transaction that creates the tables, and again by
-//! the next writer when it is missing. Without a record, a queue DB of zero bytes or without this program's tables is
+//! the next writer when it is missing, after a transaction of its own: tables whose commit failed can be read until a
+//! power failure takes them back, and a record of them would forbid to begin anew. Without a record, a queue DB of zero bytes or without this program's tables is
 //! a new one. With a record it has lost its rows and is a fault.
 //!
 //! The record is read only for an existing file without tables, so a healthy queue DB costs nothing.
@@ -40,12 +41,18 @@ pub(crate) fn forget(queue: &Path) {
     }
 }
 
-/// Writes the record unless there is one. Without it everything works, so a failure is only logged.
+/// Whether the queue DB at `queue` could have a record and has none.
+pub(crate) fn is_missing(queue: &Path) -> bool {
+    birth_record(queue).is_some_and(|record| record.symlink_metadata().is_err())
+}
+
+/// Writes the record unless there is one, after a commit that succeeded. Without it everything works, so a failure is
+/// only logged.
 pub(crate) fn record(queue: &Path, queue_id: &str) {
-    let Some(record) = birth_record(queue) else { return };
-    if record.symlink_metadata().is_ok() {
+    if !is_missing(queue) {
         return;
     }
+    let Some(record) = birth_record(queue) else { return };
     let written = system::private_file::create_private_file(&record).and_then(|()| {
         let mut file = system::regular::open_with(std::fs::OpenOptions::new().write(true), &record)?;
         writeln!(file, "{queue_id}")?;
@@ -60,6 +67,36 @@ pub(crate) fn record(queue: &Path, queue_id: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::ScopedDb;
+    use contract::Scope;
+    use std::time::Duration;
+
+    /// SQLite's count of the transactions that changed the file.
+    fn commits(queue: &Path) -> u32 {
+        let bytes = std::fs::read(queue).expect("a queue DB");
+        u32::from_be_bytes(bytes[24..28].try_into().expect("four bytes"))
+    }
+
+    #[test]
+    fn missing_record_is_written_after_a_commit() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let scope = Scope::new("https://example.invalid", "dev@example.com", "team");
+        let queue = directory.path().join(format!("queue-{}.db", scope.hash()));
+        let open = || ScopedDb::open(&queue, &scope, None, Duration::ZERO).map(drop);
+        open().expect("a queue");
+        let (born, record) = (commits(&queue), birth_record(&queue).expect("a scoped queue"));
+        open().expect("opens");
+        assert_eq!((commits(&queue), is_missing(&queue)), (born, false), "nothing to write");
+        std::fs::remove_file(&record).expect("a record");
+        open().expect("opens");
+        assert_eq!((commits(&queue), is_missing(&queue)), (born + 1, false), "tables may not be durable yet");
+        // Where no transaction succeeds there is no record.
+        std::fs::remove_file(&record).expect("a record");
+        let other = rusqlite::Connection::open(&queue).expect("opens");
+        other.execute_batch("BEGIN IMMEDIATE").expect("locked");
+        open().expect_err("locked");
+        assert!(is_missing(&queue));
+    }
 
     #[test]
     fn only_a_scoped_queue_db_has_a_birth_record() {

@@ -28,7 +28,9 @@ pub(crate) fn upgrade(tx: &Transaction<'_>, version: i64) -> Result<(), Abort> {
             step(tx)?;
         }
     }
-    tx.execute("INSERT OR REPLACE INTO meta(key, value) VALUES ('schema_version', ?1)", [VERSION])?;
+    // Deleted first: SQLite skips a write of equal bytes, and without a write the commit proves nothing.
+    tx.execute("DELETE FROM meta WHERE key = 'schema_version'", [])?;
+    tx.execute("INSERT INTO meta(key, value) VALUES ('schema_version', ?1)", [VERSION])?;
     Ok(())
 }
 

@@ -153,7 +153,9 @@ impl ScopedDb {
             let stored = |key| meta.get(key).cloned();
             // Earlier releases did not store the server and the team.
             let named = stored("server").is_some() && stored("team").is_some();
-            let current = version == schema::VERSION && named;
+            // Tables whose commit failed can be read, and a power failure takes them back. A birth record follows a
+            // commit that succeeded, at the latest the one below.
+            let current = version == schema::VERSION && named && !birth::is_missing(&path);
             Ok(current.then(|| stored("queue_id").zip(stored("scope"))).flatten())
         })?;
         let (id, owner) = match known {
