@@ -8,6 +8,8 @@ fn main() {
     println!("cargo::rustc-env=SPEC_KITTY_COMMIT={commit}");
     let profile = std::env::var("PROFILE").unwrap_or_default();
     println!("cargo::rustc-env=SPEC_KITTY_PROFILE={profile}");
+    // An archive of the sources has no commit.
+    println!("cargo::rustc-env=SPEC_KITTY_BUILD={}", format!("{commit} {profile}").trim_start());
     // A branch that moves changes its reference, not HEAD; a reference that was packed lies elsewhere. Git
     // knows where, in a linked worktree, too. Outside a checkout there is nothing to watch.
     let reference = git(&["symbolic-ref", "--quiet", "HEAD"]);

@@ -10,8 +10,7 @@ pub(crate) const COMMIT: &str = env!("SPEC_KITTY_COMMIT");
 /// Cargo profile.
 pub(crate) const PROFILE: &str = env!("SPEC_KITTY_PROFILE");
 /// Text that `--version` prints after the name.
-pub(crate) const VERSION_LINE: &str =
-    concat!(env!("CARGO_PKG_VERSION"), " (", env!("SPEC_KITTY_COMMIT"), " ", env!("SPEC_KITTY_PROFILE"), ")");
+pub(crate) const VERSION_LINE: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("SPEC_KITTY_BUILD"), ")");
 
 /// The facts of this build that the foreground identity needs.
 pub(crate) fn info() -> identity::BuildInfo {
