@@ -67,8 +67,7 @@ impl CommandOutcome for Finalized {
         describe_lanes(&mut out, &self.lanes);
         match &self.commit_hash {
             Some(commit) => {
-                let files = self.files_committed.len();
-                let _ = writeln!(out, "  committed {files} files as {}", commit.get(..12).unwrap_or(commit));
+                let _ = writeln!(out, "  committed as {}", commit.get(..12).unwrap_or(commit));
             }
             None => out.push_str("  nothing to commit\n"),
         }
