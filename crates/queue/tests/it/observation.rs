@@ -241,15 +241,8 @@ fn observing_drops_no_lock_of_this_process() {
     observe_counts(&path, &no_opt_in).expect("an observation");
     #[cfg(target_os = "linux")]
     {
-        use std::os::unix::fs::MetadataExt as _;
-        let inode = fs_err::metadata(&path).expect("metadata").ino().to_string();
-        let locks = fs_err::read_to_string("/proc/locks").expect("locks");
-        let ours = locks.lines().any(|line| {
-            line.contains("WRITE")
-                && line.contains(&format!(":{inode} "))
-                && line.contains(&std::process::id().to_string())
-        });
-        assert!(ours, "the write lock is gone:\n{locks}");
+        let found = system::lock::observe_posix_holder(&path).map(|holder| holder.pid);
+        assert_eq!(found, Some(std::process::id()), "the write lock is gone");
     }
     holder.execute_batch("ROLLBACK").expect("rolled back");
 }

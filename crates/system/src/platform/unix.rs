@@ -296,27 +296,19 @@ pub fn read_start(path: &Path, metadata: &Metadata, buffer: &mut [u8]) -> io::Re
     read
 }
 
+/// Reads of `/proc/locks` in search of a holder. The kernel hands the table out by pages and counts the entries again
+/// for each, so an entry is skipped when one before it is released meanwhile.
+#[cfg(target_os = "linux")]
+const LOCK_TABLE_READS: usize = 8;
+
 /// The process that keeps a POSIX lock on `path`, writers before readers; this process only when it is the only
-/// one.
+/// one. For a lock that is known to be held.
 #[cfg(target_os = "linux")]
 #[allow(clippy::disallowed_methods, reason = "files of the kernel")]
 pub fn observe_posix_holder(path: &Path) -> Option<LockHolder> {
-    let wanted = fs::metadata(path).ok()?.ino();
-    let locks = fs::read_to_string("/proc/locks").ok()?;
-    let mut holders: Vec<(bool, bool, u32)> = locks
-        .lines()
-        .filter_map(|line| {
-            // `1: POSIX  ADVISORY  WRITE 1234 fd:01:5678 1073741824 1073742335`; `->` marks a waiter.
-            let fields: Vec<&str> = line.split_whitespace().collect();
-            let [_, class, _, access, pid, file, ..] = fields[..] else { return None };
-            let inode: u64 = file.rsplit(':').next()?.parse().ok()?;
-            let pid: u32 = pid.parse().ok().filter(|pid| *pid > 0)?;
-            let held = matches!(class, "POSIX" | "OFDLCK") && inode == wanted;
-            held.then_some((pid == std::process::id(), access != "WRITE", pid))
-        })
-        .collect();
-    holders.sort_unstable();
-    let (_, _, pid) = *holders.first()?;
+    let inode = fs::metadata(path).ok()?.ino();
+    let tables = (0..LOCK_TABLE_READS).map_while(|_| fs::read_to_string("/proc/locks").ok());
+    let pid = posix_holder(inode, tables)?;
     let command = fs::read_to_string(format!("/proc/{pid}/comm"))
         .ok()
         .map(|name| name.trim_end().to_owned())
@@ -324,8 +316,63 @@ pub fn observe_posix_holder(path: &Path) -> Option<LockHolder> {
     Some(LockHolder { pid, command })
 }
 
+/// The best holder of all `tables`, none of which may be complete; those behind a writer of another process are not
+/// read.
+#[cfg(target_os = "linux")]
+fn posix_holder(inode: u64, tables: impl Iterator<Item = String>) -> Option<u32> {
+    // `1: POSIX  ADVISORY  WRITE 1234 fd:01:5678 1073741824 1073742335`; `->` marks a waiter.
+    let holder = |line: &str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let [_, class, _, access, pid, file, ..] = fields[..] else { return None };
+        let locked: u64 = file.rsplit(':').next()?.parse().ok()?;
+        let pid: u32 = pid.parse().ok().filter(|pid| *pid > 0)?;
+        let held = matches!(class, "POSIX" | "OFDLCK") && locked == inode;
+        held.then_some((pid == std::process::id(), access != "WRITE", pid))
+    };
+    let mut best = None;
+    for table in tables {
+        best = best.into_iter().chain(table.lines().filter_map(holder)).min();
+        if matches!(best, Some((false, false, _))) {
+            break;
+        }
+    }
+    best.map(|(.., pid)| pid)
+}
+
 /// Not available on this system.
 #[cfg(not(target_os = "linux"))]
 pub fn observe_posix_holder(_path: &Path) -> Option<LockHolder> {
     None
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn holder_is_found_in_any_of_several_incomplete_tables() {
+        let own = std::process::id();
+        let reader = "1: POSIX  ADVISORY  READ 70 fd:01:9 1073741826 1073742335\n".to_owned();
+        let writer = "2: POSIX  ADVISORY  WRITE 80 fd:01:9 1073741825 1073741825\n".to_owned();
+        let ours = format!("3: OFDLCK ADVISORY  WRITE {own} fd:01:9 0 0\n");
+        let others =
+            "4: -> POSIX  ADVISORY  WRITE 60 fd:01:9 0 0\n5: FLOCK  ADVISORY  WRITE 61 fd:01:9 0 0\n\
+                      6: POSIX  ADVISORY  WRITE 62 fd:01:99 0 0\n7: POSIX\n"
+                .to_owned();
+        for (tables, holder) in [
+            (vec![], None),
+            (vec![&others, &others], None),
+            (vec![&others, &writer], Some(80)),
+            (vec![&reader, &others, &writer], Some(80)),
+            (vec![&reader, &others], Some(70)),
+            (vec![&ours, &others, &reader], Some(70)),
+            (vec![&others, &ours], Some(own)),
+        ] {
+            assert_eq!(posix_holder(9, tables.iter().map(|table| (*table).clone())), holder, "{tables:?}");
+        }
+        assert_eq!(
+            posix_holder(9, [writer].into_iter().chain(std::iter::repeat_with(|| panic!("read on")))),
+            Some(80)
+        );
+    }
 }
