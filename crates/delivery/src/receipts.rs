@@ -1,6 +1,6 @@
 //! Receipt check: delivered rows that a server no longer has. Sends ids, no rows.
 
-use crate::classify::{ErrorText, judge_send_error};
+use crate::classify::{ServerStop, judge_failed_answer, judge_send_error, unusable};
 use crate::context::DeliveryContext;
 use crate::http::{HttpRequest, Payload};
 use crate::token_source::{TokenError, TokenSource};
@@ -26,8 +26,8 @@ pub enum AskError {
     #[error("the server does not support the receipt check; select rows by time with --since instead")]
     NotKnown,
     /// The server did not answer, or not with an answer of this protocol.
-    #[error("{0}")]
-    Server(String),
+    #[error("{}", .0.detail)]
+    Server(ServerStop),
 }
 
 impl From<ObserveError> for AskError {
@@ -86,15 +86,15 @@ fn ask(
         ..HttpRequest::post(RECEIPTS, Payload::Json(&json))
     };
     let answer = tokens.send(context, &request)?;
-    let answer = answer.map_err(|error| AskError::Server(judge_send_error(&error).detail))?;
+    let answer = answer.map_err(|error| AskError::Server(judge_send_error(&error)))?;
     let states: ReceiptsAnswer = match answer.status {
-        200 => answer.document().map_err(|error| AskError::Server(error.to_string()))?,
+        200 => answer.document().map_err(|error| AskError::Server(unusable(error.to_string())))?,
         404 | 405 => return Err(AskError::NotKnown),
         401 if !answer.is_foreign() => return Err(AskError::Token(TokenError::Ended)),
-        status => return Err(AskError::Server(ErrorText::of(&answer).sentence(status))),
+        _ => return Err(AskError::Server(judge_failed_answer(&answer))),
     };
     if states.events.len() != question.events.len() || states.bodies.len() != question.bodies.len() {
-        return Err(AskError::Server("the server did not answer for every row".to_owned()));
+        return Err(AskError::Server(unusable("the server did not answer for every row")));
     }
     let mut states = states.events.into_iter().chain(states.bodies);
     Ok(named.into_iter().map(|named| if named { states.next() } else { None }).collect())

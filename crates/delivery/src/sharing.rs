@@ -1,7 +1,7 @@
 //! Sharing a project with a team, ending that, and deleting a project from the server. Names projects and
 //! teams, sends no row.
 
-use crate::classify::{ErrorText, judge_send_error};
+use crate::classify::{ErrorText, ServerStop, judge_failed_answer, judge_send_error, unusable};
 use crate::context::DeliveryContext;
 use crate::http::{HttpAnswer, HttpRequest, NotOfProtocol, Payload, ProtocolDocument};
 use crate::token_source::{TokenError, TokenSource};
@@ -30,8 +30,8 @@ pub enum SharingError {
     #[error("{0}")]
     Refused(String),
     /// No answer, or not one of this protocol.
-    #[error("{0}")]
-    Failed(String),
+    #[error("{}", .0.detail)]
+    Failed(ServerStop),
 }
 
 /// The sharing routes of the server of one permit, for its account and team.
@@ -102,7 +102,7 @@ impl<'a> Sharing<'a> {
             }
         };
         let answer = self.tokens.send(self.context, &request)?;
-        let answer = answer.map_err(|error| SharingError::Failed(judge_send_error(&error).detail))?;
+        let answer = answer.map_err(|error| SharingError::Failed(judge_send_error(&error)))?;
         judge(&answer)
     }
 }
@@ -115,17 +115,18 @@ fn request(project_uuid: &str, team: &str) -> Vec<u8> {
 }
 
 fn judge<T: for<'d> ProtocolDocument<'d>>(answer: &HttpAnswer) -> Result<T, SharingError> {
-    let error_text = || ErrorText::of(answer).sentence(answer.status);
     let error_code = || Some(answer.object()?.get("error_code")?.as_str()?.to_owned());
     match answer.status {
-        200 | 201 => {
-            answer.document().map_err(|error: NotOfProtocol| SharingError::Failed(error.to_string()))
-        }
-        _ if answer.is_foreign() => Err(SharingError::Failed(error_text())),
+        200 | 201 => answer
+            .document()
+            .map_err(|error: NotOfProtocol| SharingError::Failed(unusable(error.to_string()))),
+        _ if answer.is_foreign() => Err(SharingError::Failed(judge_failed_answer(answer))),
         401 => Err(TokenError::Ended.into()),
         404 if error_code().as_deref() == Some(code::UNKNOWN_PROJECT) => Err(SharingError::UnknownProject),
         404 | 405 => Err(SharingError::NotKnown),
-        400..=499 if answer.status != 429 => Err(SharingError::Refused(error_text())),
-        _ => Err(SharingError::Failed(error_text())),
+        400..=499 if answer.status != 429 => {
+            Err(SharingError::Refused(ErrorText::of(answer).sentence(answer.status)))
+        }
+        _ => Err(SharingError::Failed(judge_failed_answer(answer))),
     }
 }

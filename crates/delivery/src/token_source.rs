@@ -8,7 +8,7 @@
 //! Invariants. No token for another scope than the permit's. No token to a host that did not issue it, unless the
 //! configuration names that host. Nothing is sent before both hold. No error or `Debug` shows a token.
 
-use crate::auth::{RefreshError, Refreshed, is_valid, refresh};
+use crate::auth::{OAuthFailure, RefreshError, Refreshed, is_valid, refresh};
 use crate::context::DeliveryContext;
 use crate::http::{BadToken, Bearer, HttpAnswer, HttpRequest, SendError};
 use crate::server_address::{ServerAddress, ServerAddressError};
@@ -115,10 +115,16 @@ impl TokenError {
     /// The remedy.
     pub fn remedy(&self, context: &DeliveryContext) -> Option<Remedy> {
         match self {
-            Self::ServerUnset | Self::TokenHost { .. } | Self::Destination(_) => {
+            Self::ServerUnset
+            | Self::TokenHost { .. }
+            | Self::Destination(_)
+            | Self::Refresh(RefreshError::OAuth(OAuthFailure::NotOAuth { .. })) => {
                 Some(context.login().server_remedy())
             }
-            Self::Ended | Self::BadToken(_) | Self::CiToken { .. } => Some(context.login().remedy()),
+            Self::Ended
+            | Self::BadToken(_)
+            | Self::CiToken { .. }
+            | Self::Refresh(RefreshError::Ended | RefreshError::LoggedOut) => Some(context.login().remedy()),
             Self::Fault(fault) => Some(fault.remedy.clone()),
             Self::IdentityChanged(_) | Self::Refresh(_) => None,
         }

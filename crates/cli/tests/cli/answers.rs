@@ -59,6 +59,42 @@ fn portal_that_answers_200_to_everything_settles_nothing() {
     assert_eq!(std::fs::read(world.home().session_file()).unwrap(), before);
 }
 
+/// Every other verb that asks the server something, after a delivery that succeeded.
+#[test]
+fn question_that_something_else_answers_fails_with_a_remedy() {
+    let login = "spec-kitty auth login --server URL";
+    let report = "report the answer to the server's administrator; the rows wait for the next delivery";
+    for (reply, says, remedy) in [
+        (Reply::text(200, PAGE), "not one of this protocol", login),
+        (Reply::json(200, json!([])), "not one of this protocol", login),
+        (Reply::text(401, PAGE), "HTTP 401", login),
+        (Reply::text(403, PAGE), "HTTP 403", login),
+        (Reply::text(502, PAGE), "HTTP 502", report),
+    ] {
+        let portal = ScriptedServer::start(move |asked, _| match asked.path.as_str() {
+            "/api/v1/sync/health/" => health(),
+            "/api/dossier/push-content/" => Reply::json(201, json!({"status": "stored"})),
+            "/api/v1/events/batch/" => {
+                Reply::json(200, json!({"results": [{"event_id": EVENT, "status": "success"}]}))
+            }
+            _ => reply.clone(),
+        });
+        let world = waiting(&portal.url());
+        world.run(["sync", "now"]).exits(0);
+        for verb in [
+            &["resend", "--missing", "--yes"][..],
+            &["share", "other", "--project", PROJECT],
+            &["unshare", "other", "--project", PROJECT],
+        ] {
+            let error = world.run(["sync", "--json"].iter().chain(verb).copied()).exits(1).json();
+            assert!(error["error"].as_str().unwrap().contains(says), "{says} {verb:?}: {error:#}");
+            assert_eq!(error["remediation"], json!([remedy]), "{says} {verb:?}: {error:#}");
+        }
+        let routes = world.run(["sync", "routes", "--project", PROJECT]).exits(0);
+        assert!(routes.stdout.contains(says) && routes.stderr.contains(remedy), "{routes:?}");
+    }
+}
+
 #[test]
 fn body_that_a_portal_takes_stays() {
     for reply in [

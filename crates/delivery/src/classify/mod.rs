@@ -207,8 +207,22 @@ pub(crate) fn judge_send_error(error: &SendError) -> ServerStop {
     ServerStop { reason, detail: error.to_string(), asked: None }
 }
 
-fn unusable(detail: &str) -> ServerStop {
-    ServerStop { reason: ServerStopReason::UnusableAnswer, detail: detail.to_owned(), asked: None }
+/// Judges an answer, to a question that is about no row, that is not the document it should be.
+pub(crate) fn judge_failed_answer(answer: &HttpAnswer) -> ServerStop {
+    let error_text = ErrorText::of(answer);
+    let stop =
+        |reason| ServerStop { reason, detail: error_text.sentence(answer.status), asked: asked(answer) };
+    match judge_whole(answer, &error_text) {
+        Whole::Stop(found) | Whole::Forbidden(found) => found,
+        Whole::Refresh if !answer.is_foreign() => stop(ServerStopReason::Unauthorized),
+        Whole::Refresh => stop(ServerStopReason::UnusableAnswer),
+        Whole::NotFound => stop(ServerStopReason::NoSuchRoute),
+        Whole::TooLarge(_) | Whole::BadRequest => stop(ServerStopReason::UnexpectedStatus),
+    }
+}
+
+pub(crate) fn unusable(detail: impl Into<String>) -> ServerStop {
+    ServerStop { reason: ServerStopReason::UnusableAnswer, detail: detail.into(), asked: None }
 }
 
 #[cfg(test)]

@@ -36,7 +36,9 @@ pub enum RetryAfter {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotOfProtocol {
     /// It is not the JSON that was expected.
-    #[error("the answer is not the JSON that was expected ({size} bytes, line {line} column {column})")]
+    #[error(
+        "the answer is not one of this protocol: {size} bytes, not the expected JSON from line {line} column {column}"
+    )]
     NotJson {
         /// Bytes of the body.
         size: usize,

@@ -108,7 +108,10 @@ fn ask(
             CliError::new(error.code().unwrap_or("RECEIPTS_NOT_ASKED"), error.exit(), chain(&error))
                 .remedy_if(error.remedy(&http))
         }
-        AskError::NotKnown | AskError::Server(_) => CliError::failed("RECEIPTS_NOT_ASKED", error.to_string()),
+        AskError::Server(stop) => {
+            CliError::failed("RECEIPTS_NOT_ASKED", stop.detail).remedy_if(stop.reason.remedy(|| http.login()))
+        }
+        AskError::NotKnown => CliError::failed("RECEIPTS_NOT_ASKED", error.to_string()),
     })
 }
 

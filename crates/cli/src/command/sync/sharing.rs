@@ -50,8 +50,9 @@ fn failed(error: &SharingError, http: &DeliveryContext) -> CliError {
         SharingError::NotKnown | SharingError::Refused(_) => {
             CliError::failed("SERVER_REFUSED", printable(&error.to_string()).into_owned())
         }
-        SharingError::Failed(_) => {
+        SharingError::Failed(stop) => {
             CliError::new("SERVER_FAILED", ExitCode::Failed, printable(&error.to_string()).into_owned())
+                .remedy_if(stop.reason.remedy(|| http.login()))
         }
     }
 }
