@@ -20,7 +20,9 @@ pub(crate) fn refresh_caches(context: &CommandContext, observation: &Observation
         Ok(())
     };
     let legacy_counts = || -> Result<(), CliError> {
-        if let Some(permit) = observation.legacy_count_permit() {
+        if let Some(permit) = observation.legacy_count_permit()
+            && queue::record_of_lost_queue(permit.queue_path()).is_none()
+        {
             Cure::open(&permit)?.write_legacy_counts()?;
         }
         Ok(())

@@ -123,7 +123,11 @@ impl Deliverer {
             return;
         }
         let cached = match self.boundary().cure_permit() {
-            Ok(Some(permit)) if *permit.scope() == self.identity.scope => {
+            // A new queue DB would hide that one is gone.
+            Ok(Some(permit))
+                if *permit.scope() == self.identity.scope
+                    && queue::record_of_lost_queue(permit.queue_path()).is_none() =>
+            {
                 Cure::open(&permit).and_then(|mut cure| cure.write_legacy_counts()).is_ok()
             }
             Ok(_) | Err(_) => false,

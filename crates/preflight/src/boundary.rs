@@ -6,8 +6,8 @@ use crate::others::{Elsewhere, OtherQueueStatus, OwnLogin};
 use crate::project_stores::ProjectStoreStatus;
 use crate::status::{
     ActiveQueue, AttemptStatus, DaemonRecord, HeldProject, LOGIN_REFUSED, LegacyQueue, LoginSummary, Root,
-    RowPair, SCHEMA_VERSION, SERVER_REWOUND, STALE_AFTER_SECONDS, StatusDocument, Warning,
-    missing_queue_warning, rewound_text, unindexed_warnings,
+    RowPair, SCHEMA_VERSION, STALE_AFTER_SECONDS, StatusDocument, Warning, missing_queue_warning,
+    rewound_warning, unindexed_warnings,
 };
 use contract::{FaultCode, ForegroundIdentity, PreflightResult, Remedy, server_url};
 use gate::{CapturePermit, CurePermit, EgressPermit, LockState, OwnerReading, Policy, Verdict};
@@ -294,11 +294,7 @@ impl StatusBuilder<'_> {
 
     fn warnings(&self, counts: Option<&QueueCounts>) -> Vec<Warning> {
         let mut warnings = Vec::new();
-        warnings.extend(counts.and_then(|counts| counts.rewound.as_ref()).map(|rewound| Warning {
-            code: SERVER_REWOUND,
-            text: rewound_text(rewound),
-            remedy: Remedy::ResendMissing,
-        }));
+        warnings.extend(counts.and_then(|counts| counts.rewound.as_ref()).map(rewound_warning));
         let attempt = counts.and_then(|counts| counts.last_attempt.as_ref());
         warnings.extend(attempt.and_then(|attempt| self.refused_login(attempt)));
         let oldest = counts.and_then(|counts| counts.oldest_pending_at);

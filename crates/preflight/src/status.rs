@@ -20,8 +20,8 @@ pub(crate) const STALE_AFTER_SECONDS: i64 = 15 * 60;
 /// The code of the warning that a server lost rows that it acknowledged.
 pub const SERVER_REWOUND: &str = "server_rewound";
 
-/// The text of the warning.
-pub fn rewound_text(rewound: &queue::Rewound) -> String {
+/// The warning that the server lost rows.
+pub fn rewound_warning(rewound: &queue::Rewound) -> Warning {
     let at = jiff::Timestamp::from_second(rewound.at).unwrap_or_default();
     let projects = match rewound.projects.as_slice() {
         [one] => match &one.project_uuid {
@@ -30,7 +30,8 @@ pub fn rewound_text(rewound: &queue::Rewound) -> String {
         },
         many => format!("{} projects", many.len()),
     };
-    format!("the server no longer has rows that it acknowledged ({projects}, noticed at {at})")
+    let text = format!("the server no longer has rows that it acknowledged ({projects}, noticed at {at})");
+    Warning { code: SERVER_REWOUND, text, remedy: Remedy::ResendMissing }
 }
 
 /// The code of the warning that the server refused the login at the newest attempt.
@@ -39,12 +40,13 @@ pub const LOGIN_REFUSED: &str = "login_refused";
 /// The code of the warning that bodies wait for an event that is not in this queue.
 pub const BODIES_NOT_INDEXED: &str = "bodies_not_indexed";
 
+/// The code of the warning that the queue DB is gone.
+pub const QUEUE_MISSING: &str = "queue_missing";
+
 /// The warning that the queue DB at `queue` is not there, although its birth record is.
 pub fn missing_queue_warning(queue: &Path) -> Option<Warning> {
-    let record = queue::birth_record(queue)?;
-    let is_gone = queue.symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound);
-    (is_gone && record.symlink_metadata().is_ok()).then(|| Warning {
-        code: "queue_missing",
+    queue::record_of_lost_queue(queue).map(|record| Warning {
+        code: QUEUE_MISSING,
         text: format!(
             "{} is gone, and {} shows that it was there: rows that waited in it are not counted",
             contract::text::path(queue),

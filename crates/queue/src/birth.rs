@@ -20,6 +20,12 @@ pub fn birth_record(queue: &Path) -> Option<PathBuf> {
     Some(queue.with_file_name(format!("queue-{hash}.id")))
 }
 
+/// The birth record of a queue DB at `queue` that is gone; none where there is one, and where there never was.
+pub fn record_of_lost_queue(queue: &Path) -> Option<PathBuf> {
+    let is_gone = queue.symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound);
+    birth_record(queue).filter(|record| is_gone && record.symlink_metadata().is_ok())
+}
+
 /// The fault of a file at `queue` that has no table of this program although one was there before.
 pub(crate) fn lost(queue: &Path, what: &str) -> Option<Fault> {
     let record = birth_record(queue)?;

@@ -117,7 +117,7 @@ mod table_walk;
 mod unindexed;
 mod waiting;
 
-pub use birth::birth_record;
+pub use birth::{birth_record, record_of_lost_queue};
 pub use busy_timeout::{CAPTURE as CAPTURE_DEADLINE, MIGRATE as MIGRATE_DEADLINE};
 pub use capture::{Capacity, Capture, Captured, FilesElsewhere, Prepared, Settled, Writer};
 pub use consent::{ConsentView, HeldChange, HeldRows, HoldReason, RowOrigin};

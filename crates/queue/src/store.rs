@@ -82,6 +82,16 @@ impl ScopedDb {
         Ok(store)
     }
 
+    /// An empty queue in the place of a file at `path` that is gone. Nothing of it is stored.
+    pub(crate) fn in_memory(path: &Path, scope: &Scope) -> Result<Self, QueueError> {
+        let deadline = Duration::ZERO;
+        let conn = Connection::open_in_memory()
+            .map_err(|error| sql_error(path, Role::Active, "open", deadline, error))?;
+        let mut store = Self { conn, path: path.to_owned(), deadline, queue_id: String::new() };
+        store.queue_id = store.identify(scope, None)?;
+        Ok(store)
+    }
+
     /// Visits every page, after a writer died in the middle of a transaction.
     fn check_pages(&mut self) -> Result<(), QueueError> {
         let finding = self.read("check", |tx| health::quick_check(tx))?;
@@ -112,7 +122,10 @@ impl ScopedDb {
     ) -> Result<T, QueueError> {
         let done = (|| {
             let tx = Transaction::new(&mut self.conn, TransactionBehavior::Immediate)?;
-            journal::make_durable(&self.path)?;
+            // A queue in memory has no file and no journal.
+            if tx.path() != Some("") {
+                journal::make_durable(&self.path)?;
+            }
             let value = work(&tx)?;
             tx.commit()?;
             Ok(value)

@@ -6,6 +6,7 @@ use contract::{Remedy, Scope};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use testkit::mission::{Mission, SPEC};
+use testkit::reference_queue::ReferenceQueue;
 use testkit::world::USER;
 use testkit::{Server, World};
 
@@ -94,11 +95,12 @@ fn missions_of_a_lost_queue_are_named_until_their_history_is_captured() {
     let warnings = world.run(["sync", "status", "--json"]).json()["warnings"].clone();
     assert_eq!(warnings[0]["code"], "queue_missing", "{warnings:#}");
     assert!(warnings[0]["remediation_hint"].as_str().unwrap().contains("sync doctor"), "{warnings:#}");
-    // It makes a new one, so it warns once.
-    let now = world.run(["sync", "now"]).stdout;
-    assert!(now.contains("is gone") && !now.contains("nothing waits"), "{now}");
+    for _ in 0..2 {
+        let now = world.run(["sync", "now"]).exits(0).stdout;
+        assert!(now.contains("is gone") && !now.contains("nothing waits"), "{now}");
+    }
     // A new queue DB, and a document that changed, leave the history as it is.
-    missions[0].write("spec.md", SPEC);
+    missions[0].specified(&world);
     run(&world, &missions[0], &["agent", "mission", "setup-plan"]);
     assert_eq!(incomplete(&world), hints, "there is another one");
     assert_eq!(world.run(["sync", "status", "--json"]).json()["warnings"], json!([]));
@@ -129,6 +131,63 @@ fn missions_of_a_lost_queue_are_named_until_their_history_is_captured() {
     world.run(["sync", "now"]).exits(0);
     let held = server.held();
     assert!(all.iter().all(|row| held.contains(row)) && held.len() > all.len(), "{held:?}");
+}
+
+/// Only a capture makes a new queue DB: the warning stays, whatever delivers, reads, collects or decides.
+#[test]
+fn lost_queue_db_is_made_again_by_a_capture_alone() {
+    let (mut world, server) = with_server();
+    let mission = Mission::create(&world, "sample");
+    let capture = Remedy::CaptureHistory { mission: mission.slug.clone() };
+    world.run(capture.argv().unwrap()).exits(0);
+    world.run(["sync", "now"]).exits(0);
+    world.allow_daemon();
+    // A row of another account, which is counted and never moved.
+    ReferenceQueue::create(&world.home().legacy_queue())
+        .event("01KRX0000000000000000000B1", Some("team-other"));
+    let queue = queue(&world, &server);
+    std::fs::remove_file(&queue).unwrap();
+    let warned = |world: &World, what: &dyn std::fmt::Debug| {
+        assert!(!queue.exists(), "{what:?}");
+        let warnings = world.run(["sync", "status", "--json"]).json()["warnings"].clone();
+        assert_eq!(warnings[0]["code"], "queue_missing", "{what:?}: {warnings:#}");
+    };
+    for argv in [
+        &["sync", "status", "--check"][..],
+        &["sync", "now"],
+        &["sync", "now", "--json"],
+        &["sync", "preview"],
+        &["sync", "diagnose"],
+        &["sync", "export"],
+        &["sync", "doctor"],
+        &["doctor", "repair"],
+        &["sync", "setup", "--yes"],
+        &["sync", "migrate"],
+        &["sync", "migrate", "--json"],
+        &["sync", "gc"],
+        &["sync", "gc", "--sent"],
+        &["sync", "resend", "--since", "7d", "--yes"],
+        &["sync", "resend", "--missing", "--yes"],
+        &["sync", "parked", "list"],
+        &["sync", "parked", "retry", "--all"],
+        &["sync", "parked", "retry", "1"],
+        &["sync", "parked", "drop", "1", "--reason", "none"],
+        &["sync", "opt-in", "--yes"],
+        &["sync", "opt-in", "--include-held", "--yes"],
+        &["sync", "opt-in", "--all-held", "--yes"],
+        &["sync", "opt-out", "--yes"],
+        &["sync", "opt-in", "--yes"],
+        &["agent", "status", "show", "--mission", "sample"],
+        &["agent", "mission", "setup-plan", "--mission", "sample", "--local-only"],
+        &["sync", "daemon", "start"],
+        &["sync", "now"],
+    ] {
+        let _ = world.run(argv.iter().copied());
+        warned(&world, &argv);
+    }
+    world.run(capture.argv().unwrap()).exits(0);
+    assert!(queue.exists());
+    assert_eq!(world.run(["sync", "status", "--json"]).json()["warnings"], json!([]));
 }
 
 /// A new queue DB got all documents, and the log has no row to send.

@@ -60,7 +60,12 @@ fn restore_lost_rows(events: usize, bodies: usize, wiped: bool) {
     assert_eq!(now["server_rewound"]["projects"][0]["project_uuid"], PROJECT, "{now:#}");
     let shown = world.run(["sync", "now"]).exits(0).stdout;
     assert!(shown.lines().any(|line| line.trim() == HINT), "{shown}");
-    assert_eq!(warning(&world).expect("a warning")["remediation_hint"], HINT);
+    let stored = warning(&world).expect("a warning");
+    assert_eq!((&stored["remediation_hint"], &now["warnings"]), (&HINT.into(), &serde_json::json!([stored])));
+    let text = stored["text"].as_str().unwrap();
+    assert_eq!(shown.matches(text).count(), 1, "{shown}");
+    let check = world.run(["sync", "status", "--check"]).exits(0).stdout;
+    assert!(check.contains(text) && check.contains(HINT), "{check}");
     let text = world.run(["sync", "status"]).exits(0);
     assert!(text.stderr.contains(HINT), "{text:?}");
     let doctor = world.run(["sync", "doctor", "--offline", "--json"]).exits(1);

@@ -19,6 +19,7 @@ pub(crate) use streams::{open_streams, streams};
 
 pub(crate) use record::record_receipt;
 
+use crate::birth::record_of_lost_queue;
 use crate::busy_timeout;
 use crate::capture::check_age;
 use crate::consent::ConsentView;
@@ -30,7 +31,7 @@ use crate::row::{Kind, RowDigest};
 use crate::sent::{self, Keep};
 use crate::store::{ScopedDb, data_version, meta, now_seconds, set_meta};
 use contract::wire::ArtifactBody;
-use gate::EgressPermit;
+use gate::{EgressPermit, ObservedQueueId};
 use rusqlite::Row;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -237,11 +238,17 @@ pub struct RecordedRows {
 
 impl Outbox {
     /// Opens the queue that the permit names, checks that it is still the one the gate saw, and binds
-    /// rows that another program added. Waits at most 5 s for a lock.
+    /// rows that another program added. Waits at most 5 s for a lock. In the place of a queue DB that is gone no
+    /// new one is made, which would hide the loss: an empty queue in memory stands in for it.
     pub fn open(permit: &EgressPermit) -> Result<Self, QueueError> {
         check_age(permit.observed_at().elapsed())?;
-        let mut store =
-            ScopedDb::open(permit.queue_path(), permit.scope(), Some(permit.queue()), busy_timeout::CAPTURE)?;
+        let (path, scope) = (permit.queue_path(), permit.scope());
+        let mut store = if *permit.queue() == ObservedQueueId::Absent && record_of_lost_queue(path).is_some()
+        {
+            ScopedDb::in_memory(path, scope)?
+        } else {
+            ScopedDb::open(path, scope, Some(permit.queue()), busy_timeout::CAPTURE)?
+        };
         foreign_rows::bind_all(&mut store)?;
         // A batch is recorded with one change of each tally, and not with one for each row.
         store.set_triggers(false)?;

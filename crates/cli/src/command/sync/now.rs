@@ -17,7 +17,7 @@ use delivery::drain::{
 };
 use gate::{EgressPermit, Policy};
 use preflight::observer::Observation;
-use preflight::status::{Warning, missing_queue_warning, rewound_text, unindexed_warnings};
+use preflight::status::{QUEUE_MISSING, Warning, missing_queue_warning, rewound_warning, unindexed_warnings};
 use preflight::{Boundary, Elsewhere, PreflightError, consent_of};
 use queue::{DaemonDelivery, HeldRows, MigrationReport, QueueCounts};
 use serde::Serialize;
@@ -204,7 +204,8 @@ struct Delivery {
     /// Rows that wait elsewhere, and stay there.
     #[serde(flatten)]
     elsewhere: Elsewhere,
-    /// Bodies that cannot leave until something is captured again, and a queue DB that is gone.
+    /// A server that lost rows, bodies that cannot leave until something is captured again, and a queue DB that is
+    /// gone.
     warnings: Vec<Warning>,
     #[serde(flatten)]
     report: DrainReport,
@@ -253,7 +254,8 @@ impl Delivery {
             .collect();
         remediation.dedup();
         let elsewhere = Elsewhere::default();
-        let warnings = unindexed_warnings(&report.unindexed);
+        let mut warnings: Vec<_> = report.server_rewound.iter().map(rewound_warning).collect();
+        warnings.extend(unindexed_warnings(&report.unindexed));
         Self { result, migrated, daemon_delivery, error_code, remediation, elsewhere, warnings, report }
     }
 }
@@ -272,8 +274,8 @@ impl Render for Delivery {
         if let Some(BodiesWaiting { bodies, next_attempt_at }) = report.waiting {
             lines.line("waiting", format_args!("{}; next attempt at {next_attempt_at}", rows(0, bodies)));
         }
-        // With a warning there may be rows that were not counted.
-        if lines.0.is_empty() && self.warnings.is_empty() {
+        // Rows of a queue DB that is gone were not counted.
+        if lines.0.is_empty() && self.warnings.iter().all(|warning| warning.code != QUEUE_MISSING) {
             lines.0.push_str("nothing waits\n");
         }
         if let Some(RecentDelivery { seconds_ago, events, bodies, .. }) = self.daemon_delivery {
@@ -284,10 +286,6 @@ impl Render for Delivery {
             lines.line("server", server.replace('_', " "));
         }
         lines.rows("remaining", (report.remaining.events, report.remaining.bodies), "");
-        if let Some(rewound) = &report.server_rewound {
-            lines.line("warning", rewound_text(rewound));
-            lines.print_remedy(&Remedy::ResendMissing);
-        }
         for warning in &self.warnings {
             lines.line("warning", printable(&warning.text));
             lines.print_remedy(&warning.remedy);

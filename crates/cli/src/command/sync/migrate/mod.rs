@@ -130,8 +130,7 @@ fn migrate_listing(
     permit: &CurePermit,
     args: &MigrateArgs,
 ) -> Result<MigrationReport, CliError> {
-    let (from, to) = (permit.legacy_path(), permit.queue_path());
-    if !(context.json || args.verbose) || (!args.dry_run && is_absent(from) && is_absent(to)) {
+    if !(context.json || args.verbose) || (!args.dry_run && moves_nothing(permit)) {
         return migrate(permit, args.dry_run, context.json);
     }
     let report = if args.dry_run {
@@ -142,13 +141,19 @@ fn migrate_listing(
     Ok(readable(report))
 }
 
+/// Whether there is no queue DB and no row to move into a new one: none is made then.
+pub(crate) fn moves_nothing(permit: &CurePermit) -> bool {
+    let is_nothing = |plan: MigrationReport| {
+        !found_rows(&plan) && plan.claimed_for_others == contract::LegacyRowCounts::default()
+    };
+    is_absent(permit.queue_path()) && Cure::plan_migration(permit).is_ok_and(is_nothing)
+}
+
 /// Migrates under `permit`, or plans the migration.
 pub(crate) fn migrate(permit: &CurePermit, dry_run: bool, quiet: bool) -> Result<MigrationReport, CliError> {
-    let (from, to) = (permit.legacy_path(), permit.queue_path());
-    let report = if !dry_run && is_absent(from) && is_absent(to) {
-        MigrationReport { from: from.into(), to: to.into(), ..MigrationReport::default() }
-    } else if dry_run {
-        Cure::plan_migration(permit).map_err(queue::QueueError::from)?
+    let report = if dry_run || moves_nothing(permit) {
+        let plan = Cure::plan_migration(permit).map_err(queue::QueueError::from)?;
+        MigrationReport { dry_run, ..plan }
     } else {
         Cure::open(permit)?.migrate(&mut ProgressDisplay::new("migrating", quiet))?
     };

@@ -4,6 +4,7 @@
 
 mod all_held;
 
+use crate::command::sync::migrate::moves_nothing;
 use crate::command::sync::opt_out::RemoteDeletion;
 use crate::command::sync::project_choice::{ProjectChoice, choose};
 use crate::command::sync::scoped::is_absent;
@@ -99,7 +100,7 @@ impl Verb for OptInArgs {
 fn release(context: &CommandContext, project: Option<&str>) -> (Option<HeldChange>, Option<CliError>) {
     let released = cure_permit(context).and_then(|permit| {
         let Some(permit) = permit else { return Err(without_account(context)) };
-        if is_absent(permit.queue_path()) && is_absent(permit.legacy_path()) {
+        if moves_nothing(&permit) {
             return Ok((HeldChange::default(), None));
         }
         let mut cure = Cure::open(&permit)?;
