@@ -166,7 +166,12 @@ fn oldest(conn: &Connection) -> rusqlite::Result<Option<Oldest>> {
 }
 
 fn total(conn: &Connection) -> rusqlite::Result<i64> {
-    Ok(meta(conn, TOTAL)?.and_then(|text| text.parse().ok()).unwrap_or_default())
+    Ok(noted_total(conn)?.and_then(|total| total.try_into().ok()).unwrap_or_default())
+}
+
+/// The noted size of all packed blocks together; none without a readable note.
+pub(crate) fn noted_total(conn: &Connection) -> rusqlite::Result<Option<u64>> {
+    Ok(meta(conn, TOTAL)?.and_then(|text| text.parse().ok()))
 }
 
 fn add_to_total(conn: &Connection, bytes: i64) -> rusqlite::Result<()> {

@@ -6,7 +6,7 @@ use contract::Scope;
 use serde_json::Value;
 use testkit::World;
 use testkit::reference_queue::ReferenceQueue;
-use testkit::world::{SERVER, session};
+use testkit::world::{SERVER, USER, session};
 
 fn waiting(world: &World) -> Value {
     world.run(["sync", "status", "--json"]).json()["active_queue"]["event_count"].clone()
@@ -182,6 +182,67 @@ fn rows_behind_damage_are_reported_in_the_old_file() {
     let aside = text.lines().find_map(|line| line.split_once(" aside: ")).unwrap().1;
     assert_eq!(std::fs::read(aside.trim_end_matches("-journal")).unwrap(), bytes, "as it was");
     world.run(["sync", "status", "--check"]).exits(0);
+}
+
+/// The first page of a table is overwritten.
+fn spoil_table(path: &std::path::Path, table: &str) {
+    let sql = "SELECT rootpage FROM sqlite_schema WHERE name = ?1";
+    let conn = rusqlite::Connection::open(path).unwrap();
+    let root: i64 = conn.query_row(sql, [table], |row| row.get(0)).unwrap();
+    drop(conn);
+    let mut bytes = std::fs::read(path).unwrap();
+    bytes[(root as usize - 1) * 4096..][..8].fill(0xa5);
+    std::fs::write(path, &bytes).unwrap();
+}
+
+#[test]
+fn lost_bytes_of_delivered_rows_are_reported_by_the_repair() {
+    let unknown = "it is not known how many kept bytes of delivered rows are lost";
+    for (spoiled, lost) in [
+        (&["queue"][..], Some(false)),
+        (&["sent"], Some(true)),
+        (&["receipts"], None),
+        (&["sent", "meta"], None),
+        (&[], None),
+    ] {
+        let (world, server) = with_server();
+        world.run(["agent", "mission", "create", "sample"]).exits(0);
+        world.run(["sync", "now"]).exits(0);
+        world.run(["agent", "mission", "create", "another"]).exits(0);
+        let path = world.home().scoped_queue(&Scope::new(&server.url(), USER, &server.team));
+        let total = "SELECT SUM(bytes) FROM sent";
+        let conn = rusqlite::Connection::open(&path).unwrap();
+        let total: i64 = conn.query_row(total, [], |row| row.get(0)).unwrap();
+        drop(conn);
+        spoiled.iter().for_each(|table| spoil_table(&path, table));
+        if spoiled.is_empty() {
+            std::fs::write(&path, "no database at all").unwrap();
+        }
+        let bytes = std::fs::read(&path).unwrap();
+        let repaired = world.run(["doctor", "repair", "--json"]).exits(0).json();
+        std::fs::write(&path, bytes).unwrap();
+        let text = world.run(["doctor", "repair"]).exits(0).stdout;
+        let action = &repaired["actions"][0];
+        let said = match lost {
+            Some(false) => {
+                assert!(action.get("sent_lost").is_none(), "{spoiled:?}: {repaired:#}");
+                assert!(!text.contains("kept byte"), "{spoiled:?}: {text}");
+                continue;
+            }
+            Some(true) => {
+                assert_eq!(action["sent_lost"]["bytes"], total, "{spoiled:?}: {repaired:#}");
+                format!("{total} kept bytes of delivered rows are lost")
+            }
+            None => {
+                assert_eq!(action["sent_lost"]["bytes"], Value::Null, "{spoiled:?}: {repaired:#}");
+                unknown.to_owned()
+            }
+        };
+        let said =
+            format!("{said}: these rows cannot be sent again to a server that is restored from a backup");
+        assert_eq!(action["sent_lost"]["text"], said, "{spoiled:?}: {repaired:#}");
+        assert!(text.contains(&format!("  {said}\n")), "{spoiled:?}: {text}");
+    }
 }
 
 #[cfg(unix)]

@@ -14,7 +14,7 @@ use crate::legacy::{LegacyTable, are_claims};
 use crate::observe::CONFINE_DAMAGE;
 use crate::store::{Abort, connect, sql_error};
 use crate::table_walk::{RowidWalk, quoted, walk_both_ends};
-use crate::{busy_timeout, schema};
+use crate::{busy_timeout, schema, sent};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row, Transaction, params_from_iter};
 use serde::Serialize;
@@ -47,6 +47,10 @@ pub struct Salvaged {
     pub events_held: Option<u64>,
     /// Bodies in the damaged file, by the same evidence.
     pub bodies_held: Option<u64>,
+    /// Lost bytes of delivered rows, packed; none when their number is unknown. Without its bytes or its receipt a
+    /// delivered row cannot be sent again.
+    #[serde(skip)]
+    pub sent_lost: Option<u64>,
     /// Whether the new file has this program's tables.
     #[serde(skip)]
     pub ours: bool,
@@ -94,6 +98,7 @@ pub fn salvage(path: &Path, which: QueueFile) -> Result<Option<Salvaged>, QueueE
                 gaps: false,
                 events_held: None,
                 bodies_held: None,
+                sent_lost: Some(0),
                 ours: false,
             };
             copy_rows(&damaged, &tables, which, empty).map(Some)
@@ -182,13 +187,28 @@ fn copy_rows(
         salvaged.ours = ours;
         create_tables(&tx, tables, which, ours)?;
         let mut lost = ROWS.iter().any(|name| !tables.iter().any(|table| table.is_called(name)));
+        let has = |name: &str| tables.iter().any(|table| table.is_called(name));
+        // The first schema has no table `sent`, and no number of its bytes.
+        let (mut sent_whole, mut receipts_whole) = (has("sent") || has("meta"), has("receipts"));
         for table in tables {
+            let left = salvaged.left;
             let whole = copy_table(damaged, &tx, table, &mut salvaged)?;
             lost |= !whole && ROWS.iter().any(|name| table.is_called(name));
+            let whole = whole && left == salvaged.left;
+            sent_whole &= whole || !table.is_called("sent");
+            receipts_whole &= whole || !table.is_called("receipts");
         }
         finish(damaged, &tx)?;
         if ours {
+            let noted = sent::noted_total(&tx)?;
             reconcile(&tx)?;
+            let kept = sent::noted_total(&tx)?.unwrap_or_default();
+            salvaged.sent_lost = match noted {
+                Some(0) if kept == 0 => Some(0),
+                _ if !receipts_whole => None,
+                Some(noted) => Some(noted.saturating_sub(kept)),
+                None => sent_whole.then_some(0),
+            };
             if lost {
                 forget_lost(&tx)?;
             }

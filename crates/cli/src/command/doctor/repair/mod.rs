@@ -182,7 +182,12 @@ fn repair_fault(boundary: &Boundary<'_>, home: &Home, fault: &Fault) -> Result<V
     }
     moved_to.iter().for_each(|moved| keep_private(home.root(), moved));
     let name = if salvaged.is_some() { "salvaged" } else { "moved_aside" };
-    let action = RepairAction { salvaged, ..RepairAction::of(fault, &path, name, &moved_to) };
+    let sent_lost = match (&salvaged, which) {
+        (Some(salvaged), _) => SentLost::of(salvaged.sent_lost),
+        (None, Some(QueueFile::Active)) => SentLost::of(None),
+        (None, _) => None,
+    };
+    let action = RepairAction { salvaged, sent_lost, ..RepairAction::of(fault, &path, name, &moved_to) };
     Ok(Some(action).filter(|_| !moved_to.is_empty()).into_iter().collect())
 }
 
@@ -267,6 +272,9 @@ struct RepairAction {
     /// Rows in the new file, where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     salvaged: Option<Salvaged>,
+    /// Kept bytes of delivered rows that are only in the old file now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sent_lost: Option<SentLost>,
     /// Whether it is a queue DB, whose rows may be missing now.
     #[serde(skip)]
     queue: bool,
@@ -281,7 +289,15 @@ impl RepairAction {
     fn of_file(path: &Path, action: &'static str, moved_to: &[PathBuf]) -> Self {
         let text = |path: &Path| path.to_string_lossy().into_owned();
         let moved_to = moved_to.iter().map(|path| text(path)).collect();
-        Self { code: UNUSABLE, path: text(path), action, moved_to, salvaged: None, queue: false }
+        Self {
+            code: UNUSABLE,
+            path: text(path),
+            action,
+            moved_to,
+            salvaged: None,
+            sent_lost: None,
+            queue: false,
+        }
     }
 
     /// Whether rows of a queue DB may be only in the old file now.
@@ -290,6 +306,29 @@ impl RepairAction {
             Some(salvaged) => salvaged.may_lack_rows(),
             None => self.queue && self.action == "moved_aside",
         }
+    }
+}
+
+/// Lost bytes of delivered rows.
+#[derive(Debug, Serialize)]
+struct SentLost {
+    /// Packed bytes; none when their number is unknown.
+    bytes: Option<u64>,
+    text: String,
+}
+
+impl SentLost {
+    fn of(bytes: Option<u64>) -> Option<Self> {
+        let lost = match bytes {
+            Some(0) => return None,
+            Some(bytes) => {
+                format!("{} of delivered rows are lost", counted(bytes, "kept byte", "kept bytes"))
+            }
+            None => "it is not known how many kept bytes of delivered rows are lost".to_owned(),
+        };
+        let text =
+            format!("{lost}: these rows cannot be sent again to a server that is restored from a backup");
+        Some(Self { bytes, text })
     }
 }
 
@@ -391,6 +430,9 @@ impl Render for HomeRepair {
                 if *gaps {
                     out.push_str(GAPS);
                 }
+            }
+            if let Some(SentLost { text, .. }) = &action.sent_lost {
+                let _ = writeln!(out, "  {text}");
             }
         }
         if self.actions.iter().any(RepairAction::may_lack_rows) {
