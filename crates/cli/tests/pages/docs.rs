@@ -115,6 +115,17 @@ fn table_of_settings_has_every_key_in_order() {
     assert_eq!(documented, keys);
 }
 
+#[test]
+fn glossary_defines_each_term_once() {
+    let glossary = page("docs/glossary.md");
+    let mut terms: Vec<&str> =
+        glossary.lines().filter_map(|line| Some(line.strip_prefix("| ")?.split_once(" | ")?.0)).collect();
+    let all = terms.len();
+    terms.sort_unstable();
+    terms.dedup();
+    assert!(all > 20 && terms.len() == all, "{terms:?}");
+}
+
 /// Benchmarks take too long for a landing: the full check runs every one.
 #[test]
 fn full_check_runs_every_benchmark() {
