@@ -242,6 +242,10 @@ fn read_request(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::daemon_log;
+    use crate::schedule::Timing;
+    use crate::start_rate_limit::LIMIT;
+    use crate::stop::KEPT;
 
     #[test]
     fn limits_are_those_of_the_page() {
@@ -255,6 +259,26 @@ mod tests {
             http::MAX_HEAD / 1024,
             http::MAX_REQUEST_BODY / 1024,
         );
-        assert!(page.contains(&sentence), "docs/daemon.md lacks: {sentence}");
+        let Timing { check, sweep, idle, .. } = Timing::SPAWNED;
+        assert_eq!((LIMIT, KEPT), (5, 8));
+        for sentence in [
+            sentence,
+            format!(
+                "except {} to {}, the ports of the reference",
+                RESERVED_PORTS.start(),
+                RESERVED_PORTS.end()
+            ),
+            format!("Every {} s the daemon checks that it holds the lock file", check.as_secs()),
+            format!("at a sweep every {} s that finds waiting rows", sweep.as_secs()),
+            format!(
+                "no request for {} minutes",
+                idle.expect("a daemon that a command started").as_secs() / 60
+            ),
+            format!("it is rotated at {} MiB", daemon_log::MAX_BYTES >> 20),
+            "Automatic starts are limited to five in ten minutes".to_owned(),
+            "with `--json` the last eight".to_owned(),
+        ] {
+            assert!(page.contains(&sentence), "docs/daemon.md lacks: {sentence}");
+        }
     }
 }
