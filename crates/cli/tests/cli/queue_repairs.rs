@@ -245,6 +245,25 @@ fn lost_bytes_of_delivered_rows_are_reported_by_the_repair() {
     }
 }
 
+/// Damage of a table that the gate does not read.
+#[test]
+fn delivery_from_a_damaged_queue_is_refused_and_named() {
+    for table in ["queue", "bindings", "tallies"] {
+        let (world, server) = with_server();
+        world.run(["agent", "mission", "create", "sample"]).exits(0);
+        let path = world.home().scoped_queue(&Scope::new(&server.url(), USER, &server.team));
+        spoil_table(&path, table);
+        for argv in
+            [&["sync", "now"][..], &["sync", "now", "--json"], &["sync", "now", "--no-strict", "--json"]]
+        {
+            let now = world.run(argv.iter().copied()).exits(2);
+            assert!(format!("{now:?}").contains("spec-kitty doctor repair"), "{table}: {now:?}");
+        }
+        world.run(["doctor", "repair"]).exits(0);
+        world.run(["sync", "status", "--check"]).exits(0);
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn repair_leaves_private_files_and_no_debris() {

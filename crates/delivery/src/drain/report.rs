@@ -101,6 +101,8 @@ pub enum StoppedBy {
     QueueBusy,
     /// The queue DB refused.
     QueueFailed,
+    /// The queue DB is damaged, or not the one that was checked.
+    QueueUnusable,
 }
 
 impl StoppedBy {
@@ -116,6 +118,7 @@ impl StoppedBy {
             Self::Interrupted => "interrupted",
             Self::QueueBusy => "queue_busy",
             Self::QueueFailed => "queue_failed",
+            Self::QueueUnusable => "queue_unusable",
         }
     }
 
@@ -137,7 +140,9 @@ impl StoppedBy {
     /// Exit code of a command that it stopped.
     pub const fn exit(self) -> ExitCode {
         match self {
-            Self::IdentityChanged | Self::LoginEnded | Self::Unreadable => ExitCode::Refused,
+            Self::IdentityChanged | Self::LoginEnded | Self::Unreadable | Self::QueueUnusable => {
+                ExitCode::Refused
+            }
             Self::Server(ServerStopReason::Unauthorized) => ExitCode::Refused,
             Self::Interrupted => ExitCode::Interrupted,
             Self::QueueBusy => ExitCode::Busy,
@@ -201,8 +206,11 @@ impl DrainStopped {
     }
 
     pub(super) fn by_queue(error: &QueueError) -> Self {
-        let reason =
-            if matches!(error, QueueError::Busy(_)) { StoppedBy::QueueBusy } else { StoppedBy::QueueFailed };
+        let reason = match error {
+            QueueError::Busy(_) => StoppedBy::QueueBusy,
+            QueueError::Fault(_) => StoppedBy::QueueUnusable,
+            _ => StoppedBy::QueueFailed,
+        };
         Self { remedy: error.remedy(), ..Self::new(reason, error.to_string()) }
     }
 
@@ -210,12 +218,16 @@ impl DrainStopped {
         Self::new(StoppedBy::Interrupted, "interrupted")
     }
 
-    /// Whether the drain tried to deliver: an earlier pause, a signal and a locked queue DB say nothing about
-    /// the server or the login.
+    /// Whether the drain tried to deliver: an earlier pause, a signal and the queue DB say nothing about the
+    /// server or the login.
     pub(super) fn is_attempt(&self) -> bool {
         !matches!(
             self.reason,
-            StoppedBy::Pausing | StoppedBy::Interrupted | StoppedBy::QueueBusy | StoppedBy::QueueFailed
+            StoppedBy::Pausing
+                | StoppedBy::Interrupted
+                | StoppedBy::QueueBusy
+                | StoppedBy::QueueFailed
+                | StoppedBy::QueueUnusable
         )
     }
 

@@ -92,6 +92,10 @@ impl Render for StatusView<'_> {
         let verdict =
             if status.ok { "coherent" } else { "not coherent; details: `spec-kitty sync status --check`" };
         line(&mut out, "Boundary", verdict);
+        // What cannot be read below is a fault.
+        let mut remedies: Vec<_> = status.faults.iter().map(|fault| fault.remedy.hint()).collect();
+        remedies.dedup();
+        remedies.iter().for_each(|remedy| line(&mut out, "  remedy", remedy));
         let hosted = match self.switch {
             Switch { decider: Decider::Unreadable, .. } => UNREADABLE,
             Switch { on: true, .. } => "on",
