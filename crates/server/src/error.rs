@@ -69,8 +69,8 @@ pub enum ServerError {
     /// A certificate or key cannot be used: its file, and the problem.
     #[error("{path} cannot be used for TLS: {1}", path = .0.display())]
     Certificate(PathBuf, String),
-    /// Other users may read the private key: its file and mode.
-    #[error("other users can read the private key {path}: its mode is {1:04o}", path = .0.display())]
+    /// Others may read, or the group may write, the private key: its file and mode.
+    #[error("the private key {path} has mode {1:04o}: at most its group may read it, and only its owner may write it", path = .0.display())]
     VisibleKey(PathBuf, u32),
     /// The address cannot be bound.
     #[error("cannot listen on {0}: {1}")]
