@@ -6,6 +6,7 @@ use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
 use testkit::World;
 use testkit::mission::{Mission, PLAN, SPEC};
+use testkit::patience::eventually;
 
 /// Runs a command on the mission, and gives back its document.
 #[track_caller]
@@ -439,4 +440,20 @@ fn decisions_are_committed_with_the_log() {
             assert_eq!(uncommitted(), "", "on a branch: {on_branch}, {commits:?}");
         }
     }
+}
+
+#[test]
+fn second_mission_of_a_name_has_a_warning() {
+    let world = offline();
+    let create = || world.run(["agent", "mission", "create", "kettle", "--json"]);
+    let first = create().exits(0).json();
+    assert_eq!(first["warnings"], Value::Null);
+    let mut second = Value::Null;
+    eventually("another directory, after a second", || {
+        let run = create();
+        second = run.json();
+        run.code == Some(0) || second["error_code"] != "MISSION_EXISTS"
+    });
+    let warning = second["warnings"][0].as_str().unwrap_or_default();
+    assert!(warning.contains(first["mission_slug"].as_str().unwrap()), "{second:#}");
 }

@@ -63,6 +63,7 @@ const ABSENT: &[&str] = &[
     "lane-moved.warnings",
     "migration|0.project_stores[].detail",
     "migration|0.project_stores[].remediation_hint",
+    "mission-created.warnings",
     "mission-finalized|0.coordination_commit",
     "mission-finalized|0.warnings",
     "mission-finalized|1.warnings",
