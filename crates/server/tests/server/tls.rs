@@ -175,10 +175,12 @@ fn unusable_certificate_refuses_the_start() {
         assert!(error.to_string().contains(expected), "{expected}: {error}");
         error
     };
-    set_mode(&files.key, 0o644);
-    let error = refused("its mode is 0644");
-    assert!(matches!(error, ServerError::VisibleKey(..)));
-    assert_eq!(error.remedy().hint(), format!("chmod o-rwx,g-w {}", files.key.display()));
+    for mode in [0o644, 0o660] {
+        set_mode(&files.key, mode);
+        let error = refused(&format!("has mode {mode:04o}: at most its group may read it"));
+        assert!(matches!(error, ServerError::VisibleKey(..)));
+        assert_eq!(error.remedy().hint(), format!("chmod o-rwx,g-w {}", files.key.display()));
+    }
     set_mode(&files.key, 0o640);
     drop(certificates.start(|_| {}).unwrap());
 
