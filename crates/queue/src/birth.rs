@@ -2,10 +2,10 @@
 //!
 //! `queue-<16 hex>.id` holds the queue id. It is written after the transaction that creates the tables, and again by
 //! the next writer when it is missing, after a transaction of its own: tables whose commit failed can be read until a
-//! power failure takes them back, and a record of them would forbid to begin anew. Without a record, a queue DB of zero bytes or without this program's tables is
-//! a new one. With a record it has lost its rows and is a fault.
+//! power failure takes them back. Without a record, a queue DB of zero bytes or without this program's tables is a new
+//! one. With a record it has lost its rows and is a fault.
 //!
-//! The record is read only for an existing file without tables, so a healthy queue DB costs nothing.
+//! A writer looks whether there is one; its content is never read, and a healthy queue DB costs no more.
 
 use crate::file::Role;
 use contract::{Fault, Remedy};

@@ -63,7 +63,7 @@ fn portal_that_answers_200_to_everything_settles_nothing() {
 #[test]
 fn question_that_something_else_answers_fails_with_a_remedy() {
     let login = "spec-kitty auth login --server URL";
-    let report = "report the answer to the server's administrator; the rows wait for the next delivery";
+    let report = "report the answer to the server's administrator";
     for (reply, says, remedy) in [
         (Reply::text(200, PAGE), "not one of this protocol", login),
         (Reply::json(200, json!([])), "not one of this protocol", login),

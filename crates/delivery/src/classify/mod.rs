@@ -122,7 +122,7 @@ impl ServerStopReason {
             Self::ProjectForbidden => "ask the server's administrator for access to this project",
             Self::TeamForbidden => "ask the server's administrator for a private teamspace",
             Self::ServerError | Self::EverythingRefused | Self::UnexpectedStatus => {
-                "report the answer to the server's administrator; the rows wait for the next delivery"
+                "report the answer to the server's administrator"
             }
         };
         Some(Remedy::Advice(text.to_owned()))
